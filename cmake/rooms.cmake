@@ -1,0 +1,41 @@
+# The rooms of Tepal: what each stands on. A room may include only what it stands on, directly or
+# through others; tools/tidy reads this table and checks every #include against it.
+#
+#          house/room                      may include                         third parties
+
+# 0
+tepal_room(core/base)
+# 1
+tepal_room(core/env                STANDS_ON base)
+tepal_room(core/buffer             STANDS_ON base)
+tepal_room(core/proto              STANDS_ON base                        LINKS protobuf::libprotobuf)
+tepal_room(core/options            STANDS_ON base                        LINKS PkgConfig::yaml)
+tepal_room(core/json               STANDS_ON base                        LINKS PkgConfig::simdjson)
+# 2
+tepal_room(serving/tensor          STANDS_ON buffer)
+tepal_room(network/http            STANDS_ON buffer env                      LINKS PkgConfig::nghttp2)
+tepal_room(core/telemetry          STANDS_ON env)
+# 3
+tepal_room(network/net             STANDS_ON http env telemetry          LINKS OpenSSL::SSL)
+tepal_room(serving/model_config    STANDS_ON tensor proto json)
+tepal_room(serving/inference       STANDS_ON tensor telemetry)
+# 4
+tepal_room(serving/kserve          STANDS_ON inference http proto json   LINKS ZLIB::ZLIB)
+tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
+tepal_room(serving/repository      STANDS_ON model_config env)
+tepal_room(serving/scheduling      STANDS_ON inference model_config)
+tepal_room(serving/backend         STANDS_ON inference model_config      LINKS ${CMAKE_DL_LIBS})
+tepal_room(scaling/autoscaling     STANDS_ON telemetry)
+# 5
+tepal_room(serving/lifecycle       STANDS_ON repository scheduling backend)
+tepal_room(balancing/load_balancer STANDS_ON net json)
+tepal_room(serving/client          STANDS_ON net kserve image)
+# 6
+tepal_room(serving/server_core     STANDS_ON lifecycle)
+# 7
+tepal_room(serving/frontend        STANDS_ON server_core kserve net)
+tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options)
+# 8
+tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
+# 9
+tepal_room(apps/commands           STANDS_ON runtime options frontend load_balancer supervisor client)

@@ -1,0 +1,18 @@
+# Warnings, sanitizers and the compiler cache: what every target of the project is compiled with.
+
+find_program(TEPAL_CCACHE ccache)
+if(TEPAL_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TEPAL_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${TEPAL_CCACHE})
+endif()
+
+add_library(tepal_compile INTERFACE)
+target_include_directories(tepal_compile INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(tepal_compile INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-maybe-uninitialized>)
+if(TEPAL_SANITIZE)
+  target_compile_options(tepal_compile INTERFACE -fsanitize=${TEPAL_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(tepal_compile INTERFACE -fsanitize=${TEPAL_SANITIZE})
+endif()

@@ -1,0 +1,112 @@
+// A protocol on one connection without its socket: bytes come in, bytes go out.
+//
+// The owner (net/connection.h) moves bytes between a Stream and the session and keeps its timers:
+//
+//   readable: room = ReadRoom(); n = stream.Read(room); session.OnRead(n)
+//   after anything: gather Output() into one write; session.OnWritten(n)
+//   at NextDeadline(): session.OnTime(now)
+//
+// A session never blocks, never reads a clock and never owns a socket, so tests and fuzzers feed it
+// bytes. Owned by one loop.
+
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/env/network.h"
+#include "network/http/stream.h"
+
+namespace tepal::http {
+
+// Every limit of a connection, each with a name in the documentation (docs/limits.md).
+struct Limits {
+  size_t header_count_max = 100;
+  size_t header_bytes_max = 64 * 1024;    // Request line and fields together: 431 above.
+  uint64_t body_bytes_max = 64ull << 20;  // Declared or received: 413 above.
+  Duration header_time_max = 10s;         // First byte to end of the head: 408.
+  Duration body_idle_max = 30s;           // Between two reads of a body: 408.
+  Duration idle_max = 75s;                // Kept-alive connection with no request.
+  uint32_t streams_max = 1024;            // HTTP/2: concurrent streams of one connection.
+  uint32_t window_bytes = 4u << 20;       // HTTP/2: initial window of a stream.
+  uint32_t connection_window_bytes = 16u << 20;
+  size_t send_high_water_bytes = 1u << 20;  // unsent_bytes above which to pause.
+  uint32_t requests_pipelined_max = 64;     // HTTP/1.1: read ahead of the answers.
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Where the next bytes from the socket should go: a body's own memory when one is being received,
+  // `scratch` otherwise. Empty: do not read now.
+  virtual std::span<std::byte> ReadRoom(std::span<std::byte> scratch) = 0;
+
+  // The first `bytes` of the last ReadRoom were filled. False: the connection is broken beyond
+  // repair; write Output() and close.
+  virtual bool OnRead(size_t bytes, Instant now) = 0;
+
+  // The peer has half-closed. False as for OnRead.
+  virtual bool OnReadEnd(Instant now) = 0;
+
+  // Appends what wants to be written, at most a few MiB; the bytes stay valid until OnWritten.
+  virtual void Output(std::vector<env::ConstBytes>& pieces) = 0;
+  virtual void OnWritten(size_t bytes, Instant now) = 0;
+
+  // Whether the connection should be closed once Output() is empty.
+  virtual bool Finished() const = 0;
+
+  // No request is in progress and nothing is waiting to be written.
+  virtual bool Idle() const = 0;
+
+  // When OnTime wants to be called; empty: never.
+  virtual std::optional<Instant> NextDeadline() const = 0;
+  virtual bool OnTime(Instant now) = 0;
+
+  // Finish what was begun, take nothing new, tell the peer politely (Connection: close, GOAWAY).
+  virtual void Drain(Instant now) = 0;
+
+  // The transport is gone: every exchange in progress is told.
+  virtual void OnDisconnect(const Status& why) = 0;
+};
+
+// How a session asks its owner for a turn when something happened outside of OnRead, OnTime and the
+// rest: an application answered, or gave body room.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  virtual void OnSessionActive() = 0;
+  virtual Instant Now() const = 0;
+};
+
+class ClientSession : public Session {
+ public:
+  // Begins a request; HTTP/1.1 takes one at a time. The receiver is owned by the session from now
+  // on. Null when the session takes no more requests (drained, GOAWAY, at its limit of streams).
+  virtual RequestSender* Send(const RequestHead& head, bool end_of_request,
+                              std::unique_ptr<ResponseReceiver> receiver) = 0;
+
+  // How many more requests Send would take now.
+  virtual uint32_t Capacity() const = 0;
+};
+
+// HTTP/1.1 (RFC 9112), server and client side: http1_*.cc.
+std::unique_ptr<Session> NewHttp1ServerSession(const Limits& limits, SessionHost& host,
+                                               RequestHandler& handler);
+std::unique_ptr<ClientSession> NewHttp1ClientSession(const Limits& limits, SessionHost& host);
+
+// HTTP/2 (RFC 9113) over nghttp2: http2_*.cc.
+std::unique_ptr<Session> NewHttp2ServerSession(const Limits& limits, SessionHost& host,
+                                               RequestHandler& handler);
+std::unique_ptr<ClientSession> NewHttp2ClientSession(const Limits& limits, SessionHost& host);
+
+// Chooses between the two server sessions by the first bytes (the HTTP/2 preface).
+std::unique_ptr<Session> NewServerSession(const Limits& limits, SessionHost& host,
+                                          RequestHandler& handler);
+
+}  // namespace tepal::http

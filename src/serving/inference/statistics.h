@@ -1,0 +1,70 @@
+// What one model version has done so far: the numbers behind /stats and the nv_inference_* metrics.
+//
+// Writers add from any thread without a lock that readers could hold up: each thread has a cell of
+// its own (telemetry), merged when read. Meanings are Triton's: `success` counts requests and the
+// whole time from arrival to the last response; `queue`, `compute_*` their parts; `inference_count`
+// counts rows, `execution_count` batches.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "core/base/time.h"
+
+namespace tepal {
+
+struct CountAndTime {
+  uint64_t count = 0;
+  uint64_t ns = 0;
+};
+
+struct BatchStatistics {
+  CountAndTime compute_input, compute_infer, compute_output;
+};
+
+enum class FailureReason { kRejected, kCanceled, kBackend, kOther };
+inline constexpr int kFailureReasons = 4;
+
+struct ModelStatisticsSnapshot {
+  uint64_t last_inference_ms = 0;  // Wall time of the last request, Unix milliseconds.
+  uint64_t inference_count = 0;
+  uint64_t execution_count = 0;
+  CountAndTime success, fail, queue, compute_input, compute_infer, compute_output;
+  CountAndTime cache_hit, cache_miss;
+  uint64_t failures[kFailureReasons] = {};
+  std::map<uint64_t, BatchStatistics> batches;  // By batch size in rows.
+  int64_t pending = 0;                          // Given to the scheduler, execution not begun.
+  int64_t in_flight = 0;                        // Given to the scheduler, not finished.
+};
+
+// Thread-safe.
+class ModelStatistics {
+ public:
+  ModelStatistics();
+  ~ModelStatistics();
+
+  // One request has ended well. Durations are its own, also where it shared a batch.
+  struct Success {
+    Duration total, queue, compute_input, compute_infer, compute_output;
+    WallTime ended;
+  };
+  void AddSuccess(const Success& success);
+  void AddFailure(FailureReason reason, Duration total);
+
+  // One execution of `rows` rows has ended.
+  void AddExecution(uint64_t rows, Duration input, Duration infer, Duration output);
+
+  void AddPending(int64_t change);
+  void AddInFlight(int64_t change);
+
+  ModelStatisticsSnapshot Read() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tepal

@@ -1,0 +1,117 @@
+// The inference server without its doors: everything a transport may ask for.
+//
+// One facade over model repository, lifecycle, schedulers and backends. Thread-safe. Answers about
+// health and metadata take no lock that a load holds. Error texts and codes are Triton's
+// (test/conformance).
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/env/clock.h"
+#include "serving/inference/request.h"
+#include "serving/inference/statistics.h"
+#include "serving/model_config/model_config.h"
+
+namespace tepal {
+
+// The state of one model version as the repository index shows it.
+struct ModelIndexEntry {
+  std::string name;
+  int64_t version = 0;  // 0: no version is known (the entry then prints none).
+  std::string state;    // "READY", "UNAVAILABLE", "LOADING", "UNLOADING"; empty when never loaded.
+  std::string reason;
+};
+
+struct ModelMetadata {
+  std::string name;
+  std::vector<int64_t> versions;
+  std::string platform;
+  struct Tensor {
+    std::string name;
+    DataType type = DataType::kInvalid;
+    Shape shape;  // With -1 in front where the model batches.
+  };
+  std::vector<Tensor> inputs, outputs;
+};
+
+// One model version that is being served; keeps it loaded while held.
+class ServedModel {
+ public:
+  virtual ~ServedModel() = default;
+  virtual const std::string& name() const = 0;
+  virtual int64_t version() const = 0;
+  virtual const ModelConfig& config() const = 0;
+  virtual const ModelStatistics& statistics() const = 0;
+  // The line of `output`'s label file for a class; empty without one.
+  virtual std::string_view Label(std::string_view output, size_t index) const = 0;
+  // Whether its executors run inline (see BatchExecutor).
+  virtual bool runs_inline() const = 0;
+};
+
+class ServerCore {
+ public:
+  virtual ~ServerCore() = default;
+
+  virtual bool Live() const = 0;
+  virtual bool Ready() const = 0;
+  // False from now on; inference goes on. First step of a stop.
+  virtual void SetLameDuck() = 0;
+
+  // `version` -1: the newest that serves. kNotFound "Request for unknown model: 'm' is not found".
+  virtual Result<std::shared_ptr<ServedModel>> Find(std::string_view model, int64_t version) = 0;
+  virtual Result<ModelMetadata> Metadata(std::string_view model, int64_t version) = 0;
+
+  // Validates the request against the model, then queues it. On success the answer comes through
+  // request->sink; on an error the caller still owns the request and answers itself.
+  virtual Status Infer(std::unique_ptr<InferenceRequest>&& request) = 0;
+
+  // Every version that is loaded, or those of one model, or one.
+  virtual std::vector<std::shared_ptr<ServedModel>> Served(std::string_view model = {},
+                                                           int64_t version = -1) = 0;
+
+  virtual Result<std::vector<ModelIndexEntry>> Index(bool ready_only) = 0;
+
+  struct LoadOverride {
+    std::string config_json;                   // Empty: the repository's.
+    std::map<std::string, std::string> files;  // "1/model.onnx" to its bytes.
+  };
+  // Return once the work is done; run off the event loop. kUnavailable outside explicit mode.
+  virtual Status Load(const std::string& model, const LoadOverride& overrides) = 0;
+  virtual Status Unload(const std::string& model, bool unload_dependents) = 0;
+
+  virtual int64_t in_flight() const = 0;
+
+  // Takes nothing new, waits until nothing is in flight or `limit` has passed, unloads. Blocks.
+  virtual Status Stop(Duration limit) = 0;
+};
+
+enum class ModelControlMode { kNone, kPoll, kExplicit };
+
+struct ServerCoreOptions {
+  std::vector<std::string> repository_paths;
+  std::vector<std::string> backend_directories;
+  ModelControlMode control_mode = ModelControlMode::kNone;
+  std::vector<std::string> startup_models;  // With kExplicit; {"*"}: all.
+  bool auto_complete_config = true;
+  bool strict_readiness = true;
+  bool exit_on_error = true;
+  int load_threads = 4;
+  Duration poll_interval = 15s;
+  std::string model_config_name;
+  std::map<std::string, std::map<std::string, std::string>> backend_config;  // "" is global.
+};
+
+// Loads what is to be loaded at start before it returns. With exit_on_error a model that cannot be
+// loaded is an error that names each such model and why.
+Result<std::unique_ptr<ServerCore>> NewServerCore(const ServerCoreOptions& options,
+                                                  const env::Clock& clock);
+
+}  // namespace tepal
