@@ -1,0 +1,59 @@
+# The commands of this project. Each says what it does; `make` alone lists them.
+
+preset ?= release
+build := build/$(preset)
+jobs ?= $(shell nproc)
+
+.PHONY: help setup build demo up test package test-fresh bench fuzz fmt lint tidy clean
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install missing Debian packages and fetch pinned wheels
+	@tools/setup demo
+
+build: setup ## build/release/bin/tepal and its plugins in build/release/lib/tepal/backends/
+	@cmake --preset $(preset) -DTEPAL_TESTS=OFF >$(build).log 2>&1 || { mkdir -p build; cat $(build).log; exit 1; }
+	@cmake --build $(build) -j$(jobs)
+
+demo: ## Classify flower photos, then watch replicas go from 1 to 7 and back under load
+	@tools/setup demo
+	@tools/build demo
+	@examples/flower/demo.py
+
+up: ## The same stack, kept running, with the dashboard on http://127.0.0.1:8080/
+	@tools/setup demo
+	@tools/build demo
+	@build/release/bin/tepal up examples/flower/tepal.yaml
+
+test: ## Everything CI runs: unit tests, simulations, real clients, conformance, sanitizers
+	@tools/setup test
+	@tools/test
+
+package: ## A .deb with the program, its plugins and the demo: needs no compiler
+	@tools/setup demo
+	@tools/build demo
+	@tools/package
+
+test-fresh: ## `make demo` and the package in a Debian 12 made by debootstrap (root)
+	@tools/test-fresh
+
+bench: ## Side by side with the real Triton: CPU time per request, start-up
+	@tools/setup peers
+	@bench/run
+
+fuzz: ## Every fuzzer for a minute (SECONDS=n for longer)
+	@tools/setup test
+	@tools/fuzz $${SECONDS_EACH:-60}
+
+fmt: ## clang-format in place
+	@git ls-files '*.cc' '*.h' | grep -v third_party | xargs clang-format -i
+
+lint: tidy ## Layers, bans, formatting, clang-tidy on what changed
+	@git ls-files '*.cc' '*.h' | grep -v third_party | xargs clang-format --dry-run -Werror
+	@tools/clang-tidy-changed
+
+tidy: ## Layers and bans only
+	@tools/tidy
+
+clean: ## Remove build/ (the cache stays)
+	@rm -rf build
