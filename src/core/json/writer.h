@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tepal::json {
 
@@ -38,6 +39,11 @@ class Writer {
   bool need_comma_ = false;
 };
 
+// `text` as the inside of a JSON string, without the quotes. Bytes that are not UTF-8 pass through.
 void AppendEscaped(std::string& out, std::string_view text);
+
+// The same number texts without a Writer, for long tensors.
+void AppendDouble(std::string& out, double value);
+void AppendFloat(std::string& out, float value);
 
 }  // namespace tepal::json
