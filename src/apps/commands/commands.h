@@ -1,0 +1,22 @@
+// The subcommands of `tepal`: wiring and exit codes.
+//
+// Each takes what follows its name on the command line and returns the exit code: 0 done, 1 it
+// failed while running, 2 the command line or a configuration file was wrong. This is the only room
+// that includes core/runtime: everything below is handed its loops, clocks and files.
+
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace tepal::commands {
+
+using Arguments = std::span<const std::string_view>;
+
+int RunServe(Arguments arguments);    // The inference server.
+int RunBalance(Arguments arguments);  // The balancer alone.
+int RunUp(Arguments arguments);       // Replicas, balancer and autoscaler on one machine.
+int RunInfer(Arguments arguments);    // Photos in, classes and latency out.
+int RunBench(Arguments arguments);    // The load generator.
+
+}  // namespace tepal::commands
