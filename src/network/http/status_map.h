@@ -1,0 +1,27 @@
+// A Status as HTTP tells it: the one place where codes are mapped.
+//
+// Triton 2.51 answers an INTERNAL error with 500, NOT_FOUND with 404, UNAVAILABLE with 503,
+// UNSUPPORTED with 501 and everything else with 400; codes that it never sends over HTTP get the
+// status that gateways give them.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+#include "network/http/stream.h"
+
+namespace tepal::http {
+
+int HttpStatus(StatusCode code);
+
+// {"error":"<message>"}, the error object of the v2 protocol; bytes that are not UTF-8 text are
+// passed on as they are, control characters, quotes and backslashes escaped.
+std::string ErrorBody(std::string_view message);
+
+// Answers with the status and the error object of `error`, which must not be OK.
+void RespondError(ResponseSender& sender, const Status& error);
+void RespondError(ResponseSender& sender, int http_status, std::string_view message);
+
+}  // namespace tepal::http
