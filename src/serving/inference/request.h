@@ -11,8 +11,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -79,11 +81,44 @@ class ResponseSink {
 // backends. Shared because both sides may outlive the other. Thread-safe.
 class CancellationToken {
  public:
-  void Cancel() { cancelled_.store(true, std::memory_order_release); }
+  // Marks, then runs the listener on this thread: a request that still waits in a queue leaves it
+  // and is answered with kCancelled before this returns. Only the first call does anything.
+  void Cancel();
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+  // For queues: `listener` runs once upon Cancel, or now when it has come already. It replaces the
+  // one before it; one that has become pointless may stay, so it holds nothing alive.
+  void SetListener(Function<void()> listener);
 
  private:
   std::atomic<bool> cancelled_{false};
+  std::mutex mutex_;
+  Function<void()> listener_;
+};
+
+// Whoever must outlive the requests it accepted (a model version) and counts them.
+class RequestHost {
+ public:
+  virtual ~RequestHost() = default;
+  virtual void OnRequestEnd() = 0;  // Any thread.
+};
+
+// Keeps the host of a request, and tells it when the request is destroyed.
+class RequestLease {
+ public:
+  RequestLease() = default;
+  explicit RequestLease(std::shared_ptr<RequestHost> host) : host_(std::move(host)) {}
+  RequestLease(RequestLease&&) = default;
+  RequestLease& operator=(RequestLease&& other) noexcept {
+    std::swap(host_, other.host_);
+    return *this;
+  }
+  ~RequestLease() {
+    if (host_ != nullptr) host_->OnRequestEnd();
+  }
+
+ private:
+  std::shared_ptr<RequestHost> host_;
 };
 
 // Instants of a request's life, for statistics, traces and the timing header. 0 means not reached.
@@ -98,6 +133,8 @@ struct RequestTimes {
 
 class InferenceRequest {
  public:
+  RequestLease lease;  // First, so that it ends after everything below it.
+
   std::string model_name;
   int64_t requested_version = -1;  // -1: the newest that serves.
   std::string id;

@@ -16,6 +16,8 @@
 
 #include "core/base/result.h"
 #include "core/env/clock.h"
+#include "core/env/file_system.h"
+#include "core/env/worker.h"
 #include "serving/inference/request.h"
 #include "serving/inference/statistics.h"
 #include "serving/model_config/model_config.h"
@@ -109,9 +111,16 @@ struct ServerCoreOptions {
   std::map<std::string, std::map<std::string, std::string>> backend_config;  // "" is global.
 };
 
+// What the core needs of the machine. Each outlives it.
+struct ServerCoreWorld {
+  const env::Clock& clock;
+  env::FileSystem& files;
+  env::WorkerThreads& threads;
+};
+
 // Loads what is to be loaded at start before it returns. With exit_on_error a model that cannot be
 // loaded is an error that names each such model and why.
 Result<std::unique_ptr<ServerCore>> NewServerCore(const ServerCoreOptions& options,
-                                                  const env::Clock& clock);
+                                                  const ServerCoreWorld& world);
 
 }  // namespace tepal
