@@ -1,0 +1,79 @@
+#include "balancing/load_balancer/health_check.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/text.h"
+
+namespace tepal::lb {
+
+Status HealthCheck::Validate(const Options& options) {
+  if (options.interval <= 0ns || options.interval_starting <= 0ns || options.time_max <= 0ns) {
+    return InvalidArgument(
+        "health check: interval, interval_starting and time_max must be above 0");
+  }
+  if (options.fails == 0 || options.passes == 0) {
+    return InvalidArgument("health check: fails and passes must be at least 1");
+  }
+  if (options.path.empty() || options.path[0] != '/') {
+    return InvalidArgument(
+        Concat("health check: path is '", options.path, "', expected one that begins with '/'"));
+  }
+  return {};
+}
+
+HealthCheck::HealthCheck(const Options& options, Instant now)
+    : options_(options), state_(options.enabled ? State::kChecking : State::kHealthy), next_(now) {}
+
+std::optional<uint64_t> HealthCheck::Due(Instant now) {
+  if (!options_.enabled || now < next_) return std::nullopt;
+  if (in_progress_) {
+    Record(Concat("no answer within ", ToMilliseconds(options_.time_max), " ms"), now);
+    if (now < next_) return std::nullopt;
+  }
+  in_progress_ = true;
+  last_begun_ = now;
+  next_ = now + options_.time_max;
+  return ++number_;
+}
+
+void HealthCheck::OnResult(uint64_t number, std::string error, Instant now) {
+  if (!in_progress_ || number != number_) return;
+  Record(std::move(error), now);
+}
+
+void HealthCheck::Record(std::string error, Instant now) {
+  in_progress_ = false;
+  const bool passed = error.empty();
+  ++counters_.checks;
+  if (!passed) ++counters_.fails;
+  counters_.last_passed = passed;
+  counters_.last_error = std::move(error);
+
+  const bool agrees = passed == (state_ == State::kHealthy);
+  in_a_row_ = agrees ? 0 : in_a_row_ + 1;
+  if (state_ == State::kHealthy && in_a_row_ >= options_.fails) {
+    state_ = State::kUnhealthy;
+    ++counters_.unhealthy;
+    in_a_row_ = 0;
+  } else if (state_ != State::kHealthy && passed &&
+             (in_a_row_ >= options_.passes || state_ == State::kChecking)) {
+    state_ = State::kHealthy;
+    in_a_row_ = 0;
+  }
+  const bool doubt = state_ == State::kHealthy && in_a_row_ > 0;
+  next_ =
+      now + (state_ == State::kChecking || doubt ? options_.interval_starting : options_.interval);
+}
+
+void HealthCheck::Suspect(Instant now) {
+  if (in_progress_) return;
+  next_ = std::min(next_, std::max(now, last_begun_ + options_.interval_starting));
+}
+
+std::optional<Instant> HealthCheck::NextDeadline() const {
+  if (!options_.enabled) return std::nullopt;
+  return next_;
+}
+
+}  // namespace tepal::lb

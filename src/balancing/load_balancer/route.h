@@ -1,0 +1,30 @@
+// What kind of request a method and path make, as far as the balancer cares: whether it may be
+// repeated, may wait in line, or must not be sent to one replica of many at all (docs/retries.md).
+//
+// Routes: KServe v2 with Triton's extensions.
+
+#pragma once
+
+#include <string_view>
+
+namespace tepal::lb {
+
+enum class RouteKind {
+  kInfer,              // POST …/infer, …/generate.
+  kStream,             // POST …/generate_stream.
+  kRead,               // Any GET, HEAD, OPTIONS; POST /v2/repository/index.
+  kHealth,             // GET /v2/health/live, /v2/health/ready.
+  kChangesOneReplica,  // POST to load, unload, register, unregister, logging, trace settings.
+  kOther,
+};
+
+// `path` without the query.
+RouteKind ClassifyRoute(std::string_view method, std::string_view path);
+
+// Sending it twice does what sending it once does.
+bool Repeatable(RouteKind kind);
+
+// The answer speaks of one replica only (statistics, repository index), so it is marked with which.
+bool SpeaksOfOneReplica(std::string_view path);
+
+}  // namespace tepal::lb
