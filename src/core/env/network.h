@@ -70,7 +70,7 @@ class Stream {
   virtual void Attach(EventLoop& loop, StreamEvents& events) = 0;
 
   // Which events to report, level-triggered, until changed. An error or hang-up is reported as
-  // both.
+  // whichever is watched; nothing is reported while neither is.
   virtual void Watch(bool readable, bool writable) = 0;
 
   // Up to into.size() bytes.

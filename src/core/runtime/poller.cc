@@ -1,0 +1,110 @@
+#include "core/runtime/poller.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <ctime>
+
+#include "core/base/check.h"
+
+namespace tepal::runtime {
+
+Result<UniqueFd> Poller::OpenEpoll() {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.valid()) return Status::FromErrno(errno, "creating an epoll instance");
+  return epoll;
+}
+
+void Poller::Watch::Open(Poller& poller, int fd, PollEvents& events) {
+  TEPAL_CHECK(poller_ == nullptr);
+  poller_ = &poller;
+  fd_ = fd;
+  if (poller.free_.empty()) {
+    slot_ = static_cast<uint32_t>(poller.slots_.size());
+    poller.slots_.emplace_back();
+  } else {
+    slot_ = poller.free_.back();
+    poller.free_.pop_back();
+  }
+  Slot& slot = poller.slots_[slot_];
+  slot.events = &events;
+  slot.watched = 0;
+  ++slot.generation;
+}
+
+void Poller::Watch::Set(bool readable, bool writable) {
+  const uint32_t wanted =
+      (readable ? uint32_t{EPOLLIN} : 0u) | (writable ? uint32_t{EPOLLOUT} : 0u);
+  if (poller_ == nullptr || wanted == events_) return;
+  Slot& slot = poller_->slots_[slot_];
+  epoll_event event{};
+  event.events = wanted;
+  event.data.u64 = (static_cast<uint64_t>(slot.generation) << 32) | slot_;
+  const int operation = wanted == 0 ? EPOLL_CTL_DEL : events_ == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  // ENOSPC (fs.epoll.max_user_watches) and ENOMEM are the only failures a correct call can meet; a
+  // connection that nobody watches would hang, so they end the program.
+  TEPAL_CHECK(epoll_ctl(poller_->epoll_.get(), operation, fd_, &event) == 0);
+  events_ = wanted;
+  slot.watched = wanted;
+}
+
+void Poller::Watch::Close() {
+  if (poller_ == nullptr) return;
+  Set(false, false);
+  poller_->slots_[slot_].events = nullptr;
+  poller_->free_.push_back(slot_);
+  poller_ = nullptr;
+}
+
+int Poller::WaitOnce(std::optional<Duration> timeout) {
+  const int capacity = static_cast<int>(fetched_.size());
+  if (has_pwait2_) {
+    timespec limit{};
+    if (timeout) {
+      limit.tv_sec = timeout->count() / 1'000'000'000;
+      limit.tv_nsec = timeout->count() % 1'000'000'000;
+    }
+    const int count =
+        epoll_pwait2(epoll_.get(), fetched_.data(), capacity, timeout ? &limit : nullptr, nullptr);
+    // EPERM: a container's system call filter that does not know the call.
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    has_pwait2_ = false;
+  }
+  int limit = -1;
+  if (timeout) {
+    // Rounded up: waking early would spin until the timer is due.
+    const int64_t milliseconds = (timeout->count() + 999'999) / 1'000'000;
+    limit = static_cast<int>(std::min<int64_t>(milliseconds, INT_MAX));
+  }
+  return epoll_wait(epoll_.get(), fetched_.data(), capacity, limit);
+}
+
+void Poller::Wait(std::optional<Duration> timeout) {
+  if (timeout && *timeout < Duration::zero()) timeout = Duration::zero();
+  const int count = WaitOnce(timeout);
+  TEPAL_CHECK(count >= 0 || errno == EINTR);
+  fetched_count_ = count < 0 ? 0 : static_cast<size_t>(count);
+}
+
+void Poller::Dispatch() {
+  for (size_t i = 0; i < fetched_count_; ++i) {
+    const auto slot = static_cast<uint32_t>(fetched_[i].data.u64);
+    const auto generation = static_cast<uint32_t>(fetched_[i].data.u64 >> 32);
+    // Looked up again for each call: the one before may have destroyed the owner.
+    const auto owner = [&](uint32_t kind) -> PollEvents* {
+      const Slot& entry = slots_[slot];
+      if (entry.generation != generation || (entry.watched & kind) == 0) return nullptr;
+      return entry.events;
+    };
+    const uint32_t trouble = fetched_[i].events & uint32_t{EPOLLERR | EPOLLHUP};
+    if ((fetched_[i].events & uint32_t{EPOLLIN}) != 0 || trouble != 0) {
+      if (PollEvents* events = owner(EPOLLIN)) events->OnPollReadable();
+    }
+    if ((fetched_[i].events & uint32_t{EPOLLOUT}) != 0 || trouble != 0) {
+      if (PollEvents* events = owner(EPOLLOUT)) events->OnPollWritable();
+    }
+  }
+  fetched_count_ = 0;
+}
+
+}  // namespace tepal::runtime
