@@ -8,7 +8,10 @@ tepal_room(core/base)
 # 1
 tepal_room(core/env                STANDS_ON base)
 tepal_room(core/buffer             STANDS_ON base)
-tepal_room(core/proto              STANDS_ON base                        LINKS protobuf::libprotobuf)
+tepal_proto_library(tepal_proto_model_config core/proto/model_config.proto)
+tepal_proto_library(tepal_proto_inference core/proto/inference.proto core/proto/health.proto
+  LINKS tepal_proto_model_config)
+tepal_room(core/proto              STANDS_ON base                        LINKS tepal_proto_model_config)
 tepal_room(core/options            STANDS_ON base                        LINKS PkgConfig::yaml)
 tepal_room(core/json               STANDS_ON base                        LINKS PkgConfig::simdjson)
 # 2
