@@ -137,6 +137,15 @@ TEST(Autoscaler, SelectMinTakesTheSmallerChange) {
   EXPECT_EQ(Ask(up, 10, 400, 0s).desired, 14);
 }
 
+TEST(Autoscaler, PercentRoundsUpOnTheWayUp) {
+  AutoscalerOptions options = OneToSeven();
+  options.scale_up.policies = {{ScalingPolicy::Type::kPercent, 50, 60s}};
+  Autoscaler scaler(options);
+  EXPECT_EQ(Ask(scaler, 1, 28, 0s).desired, 2);
+  Autoscaler other(options);
+  EXPECT_EQ(Ask(other, 3, 28, 0s).desired, 5);
+}
+
 TEST(Autoscaler, DisabledStopsOneDirection) {
   AutoscalerOptions options = OneToSeven();
   options.scale_down.stabilization_window = 0s;
