@@ -59,6 +59,7 @@ class RetryBudget {
 
   void OnRequest();
   bool TryTake();     // Begins a retry.
+  bool CanTake() const { return tokens_ >= 1 || active_ < options_.active_min; }
   void OnRetryEnd();  // Of a retry that TryTake allowed.
 
   uint32_t active() const { return active_; }

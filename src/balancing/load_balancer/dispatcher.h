@@ -1,0 +1,193 @@
+// Which request goes to which endpoint, and when: one pool's endpoints, their health, the line of
+// requests that wait, and the retry budget, put together.
+//
+// A plain state machine without clock, socket or thread. Its owner (balancer.h) holds it under one
+// lock, tells it what happened, and after each call asks Poll what is to be done: requests that may
+// go, requests whose time is up, health checks to send. A request is known by its ticket; what a
+// failed try means is judged by retry.h, outside.
+//
+// Invariants, checked by dispatcher_sim_test: a ticket is granted, expired or refused exactly once
+// for each time it asks; no endpoint gets more than its in_flight_max; only a usable endpoint is
+// granted; nobody waits while a usable endpoint has room, except to avoid one that it has tried.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "balancing/load_balancer/choice.h"
+#include "balancing/load_balancer/ejection.h"
+#include "balancing/load_balancer/endpoint.h"
+#include "balancing/load_balancer/health_check.h"
+#include "balancing/load_balancer/retry.h"
+#include "balancing/load_balancer/waiting_line.h"
+#include "core/base/result.h"
+
+namespace tepal::lb {
+
+class Dispatcher {
+ public:
+  struct Options {
+    ChoicePolicy policy = ChoicePolicy::kLeastOutstanding;
+    HealthCheck::Options health;
+    Ejection::Options ejection;
+    RetryBudget::Options retry_budget;
+    uint32_t queue_size_max = 1024;  // Requests that wait for an endpoint; 503 above.
+    Duration queue_time_max = 30s;   // How long one waits; 503 then.
+  };
+
+  // Permission to try one endpoint once. Ends with exactly one Finish.
+  struct Grant {
+    Ticket ticket = 0;
+    EndpointId endpoint = 0;
+    env::Address address;
+    std::shared_ptr<EndpointTraffic> traffic;
+    Instant deadline{};  // Until when the request may wait, should the try reach nobody.
+    bool retry = false;  // Holds a place in the retry budget.
+  };
+
+  enum class Admission {
+    kGranted,
+    kWaiting,      // Poll will grant or expire it.
+    kFull,         // The line is full.
+    kUnavailable,  // No endpoint has room, and the request may not wait.
+    kNoBudget,     // For retries only.
+  };
+  struct Admitted {
+    Admission admission = Admission::kUnavailable;
+    Grant grant;  // With kGranted.
+  };
+
+  struct Check {
+    EndpointId endpoint = 0;
+    uint64_t number = 0;
+    env::Address address;
+  };
+
+  // What is to be done, in any order.
+  struct Due {
+    std::vector<Grant> grants;          // For tickets that were waiting.
+    std::vector<Ticket> expired;        // Waited for queue_time_max.
+    std::vector<Check> checks;          // To be sent; the answers go to OnCheck.
+    std::vector<EndpointId> suspected;  // Just became unhealthy: see TryEnd::kSuspected.
+    std::vector<EndpointId> drained;    // Drained or removed, and now without requests.
+    bool empty() const {
+      return grants.empty() && expired.empty() && checks.empty() && suspected.empty() &&
+             drained.empty();
+    }
+  };
+
+  struct EndpointStatus {
+    EndpointId id = 0;
+    EndpointSpec spec;
+    EndpointState state = EndpointState::kChecking;
+    uint32_t in_flight = 0;
+    HealthCheck::Counters health;
+    uint64_t ejections = 0;
+    Instant added{};
+    Duration downtime{};                // Not usable, from the first time that it was.
+    std::optional<Instant> down_since;  // Not usable now, and since when.
+    std::optional<Instant> selected;    // When it last got a request.
+    std::shared_ptr<const EndpointTraffic> traffic;
+  };
+
+  struct Counters {
+    uint64_t admitted = 0;  // Granted at once or let into the line; retries left out.
+    uint64_t refused = 0;   // kFull or kUnavailable.
+    uint64_t waited = 0;    // Granted after they had waited.
+    uint64_t expired = 0;
+    Duration wait_time{};  // Of all that have left the line, however they left it.
+  };
+
+  // kInvalidArgument names the option that makes no sense.
+  static Status Validate(const Options& options);
+
+  // `random` outlives the dispatcher.
+  Dispatcher(const Options& options, env::Random& random);
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // Endpoints. All but Add are kNotFound for an unknown id.
+  EndpointId Add(EndpointSpec spec, Instant now);
+  Status Drain(EndpointId id, Instant now);               // Finish what it has; then `drained`.
+  Status Remove(EndpointId id, Instant now);              // Off the list at once; then `drained`.
+  Status SetDown(EndpointId id, bool down, Instant now);  // Also ends a drain.
+  Status SetWeight(EndpointId id, uint32_t weight);
+  Status SetInFlightMax(EndpointId id, uint32_t in_flight_max);
+
+  // A new request.
+  Admitted Admit(Ticket ticket, bool may_wait, Instant now);
+
+  // Another try for the request whose try `failed` has been finished. `tried`: where it has been;
+  // `tries`: how often. With RetryVerdict::kBackInLine `unprocessed` is true, and it costs nothing.
+  Admitted Again(const Grant& failed, const std::vector<EndpointId>& tried, uint32_t tries,
+                 bool unprocessed, Instant now);
+
+  // The client of a waiting request has gone. False: it is not waiting; a grant is on its way.
+  bool Abandon(Ticket ticket, Instant now);
+
+  // `status` with kAnswered.
+  void Finish(const Grant& grant, TryEnd end, int status, Instant now);
+
+  // The answer to a health check; `error` is empty when it passed.
+  void OnCheck(EndpointId id, uint64_t number, std::string error, Instant now);
+
+  // Appends to `due`.
+  void Poll(Instant now, Due& due);
+  std::optional<Instant> NextDeadline(Instant now) const;
+
+  std::vector<EndpointStatus> Endpoints() const;  // In order of adding, removed ones included.
+  size_t waiting() const { return line_.size(); }
+  Duration oldest_wait(Instant now) const { return line_.OldestAge(now); }
+  const Counters& counters() const { return counters_; }
+  const RetryBudget& retry_budget() const { return budget_; }
+  const Options& options() const { return options_; }
+
+ private:
+  struct Record {
+    EndpointStatus status;
+    HealthCheck health;
+    Ejection ejection;
+    Candidate load;
+    uint64_t successes = 0;
+    std::optional<size_t> position;  // In usable_.
+    bool down = false;
+    bool draining = false;
+    bool removed = false;
+    bool has_been_up = false;
+  };
+
+  static EndpointState StateOf(const Record& record);
+  Record* Find(EndpointId id);
+  void Refresh(Instant now);
+  void SetUsable(Record& record, bool usable, Instant now);
+  Record* Pick(const std::vector<EndpointId>& avoid);
+  Record* PickAmong(const std::vector<EndpointId>& avoid);
+  Grant Take(Record& record, Ticket ticket, Instant deadline, bool retry, Instant now);
+  void CountOutcome(Record& record, TryEnd end, int status, Instant now);
+  void KeepHouse(Instant now, Due& due);
+  void ServeLine(Instant now, Due& due);
+  void LeaveLine(const WaitingLine::Entry& entry, Instant now);
+  void ForgetIfDone(EndpointId id, Instant now);
+  bool AnyRoom() const;
+  void WakeAt(std::optional<Instant> when);
+
+  const Options options_;
+  env::Random& random_;
+  RetryBudget budget_;
+  WaitingLine line_;
+  Counters counters_;
+  std::map<EndpointId, Record> records_;
+  std::vector<Record*> usable_;
+  std::vector<Candidate> loads_;  // Of usable_, side by side for Choose.
+  EndpointId last_id_ = 0;
+  uint64_t successes_ = 0;
+  std::optional<Instant> wake_;  // The next health check or end of an ejection.
+  std::vector<EndpointId> drained_;
+};
+
+}  // namespace tepal::lb
