@@ -23,7 +23,7 @@ tepal_room(network/net             STANDS_ON http env telemetry          LINKS O
 tepal_room(serving/model_config    STANDS_ON tensor proto json)
 tepal_room(serving/inference       STANDS_ON tensor telemetry)
 # 4
-tepal_room(serving/kserve          STANDS_ON inference http proto json   LINKS ZLIB::ZLIB)
+tepal_room(serving/kserve          STANDS_ON inference model_config http proto json LINKS ZLIB::ZLIB)
 tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
 tepal_room(serving/repository      STANDS_ON model_config env)
 tepal_room(serving/scheduling      STANDS_ON inference model_config)
