@@ -1,0 +1,57 @@
+#include "apps/supervisor/slots.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "core/base/text.h"
+
+namespace tepal::supervisor {
+namespace {
+
+std::string Cores(double cores) {
+  char digits[32];
+  std::snprintf(digits, sizeof(digits), "%.2g", cores);
+  return digits;
+}
+
+Status MakeGroups(SlotPlan& plan, env::CpuGroups& groups) {
+  for (size_t i = 0; i < plan.slots.size(); ++i) {
+    ASSIGN_OR_RETURN(plan.slots[i].cgroup, groups.Create(Concat("slot-", i), plan.cores));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<SlotPlan> PlanSlots(const SlotsConfig& config, int machine_cores,
+                           const Result<std::unique_ptr<env::CpuGroups>>& groups) {
+  SlotPlan plan;
+  plan.cores = config.cores > 0 ? config.cores : kSlotsShare * machine_cores / config.count;
+  for (int i = 0; i < config.count; ++i) plan.slots.push_back({Concat("cpu ", i), ""});
+
+  Status why_not;
+  if (config.quota == QuotaMode::kOff) {
+    why_not = FailedPrecondition("slots.quota is off");
+  } else if (!groups.ok()) {
+    why_not = groups.status();
+  } else {
+    why_not = MakeGroups(plan, **groups);
+  }
+  plan.enforced = why_not.ok();
+  if (!plan.enforced) {
+    if (config.quota == QuotaMode::kRequired) {
+      return FailedPrecondition(
+          Concat("slots.quota is required, and there is none: ", why_not.message()));
+    }
+    for (Slot& slot : plan.slots) slot.cgroup.clear();
+  }
+  plan.description = Concat(config.count, config.count == 1 ? " slot" : " slots", " of ",
+                            Cores(plan.cores), " CPU on ", machine_cores, " CPUs, ");
+  plan.description += plan.enforced
+                          ? Concat("enforced by ", (*groups)->Describe())
+                          : Concat("NOT enforced (", why_not.message(),
+                                   "): replicas share the CPUs, and more of them add little");
+  return plan;
+}
+
+}  // namespace tepal::supervisor
