@@ -36,6 +36,8 @@ struct Limits {
   uint32_t window_bytes = 4u << 20;       // HTTP/2: initial window of a stream.
   uint32_t connection_window_bytes = 16u << 20;
   size_t send_high_water_bytes = 1u << 20;  // unsent_bytes above which to pause.
+  Duration write_idle_max = 60s;          // Bytes wait and the peer takes none: closed.
+  Duration drain_first_request_max = 1s;  // Drain: for a connection that had no request yet.
   uint32_t requests_pipelined_max = 64;     // HTTP/1.1: read ahead of the answers.
 };
 
@@ -44,7 +46,7 @@ class Session {
   virtual ~Session() = default;
 
   // Where the next bytes from the socket should go: a body's own memory when one is being received,
-  // `scratch` otherwise. Empty: do not read now.
+  // `scratch` otherwise. Empty: do not read now. May be asked any number of times between reads.
   virtual std::span<std::byte> ReadRoom(std::span<std::byte> scratch) = 0;
 
   // The first `bytes` of the last ReadRoom were filled. False: the connection is broken beyond
@@ -68,7 +70,8 @@ class Session {
   virtual std::optional<Instant> NextDeadline() const = 0;
   virtual bool OnTime(Instant now) = 0;
 
-  // Finish what was begun, take nothing new, tell the peer politely (Connection: close, GOAWAY).
+  // Finish what was begun, take nothing new, tell the peer politely (Connection: close, GOAWAY). A
+  // connection that has not carried a request yet still gets a short time for its first one.
   virtual void Drain(Instant now) = 0;
 
   // The transport is gone: every exchange in progress is told.
@@ -76,10 +79,12 @@ class Session {
 };
 
 // How a session asks its owner for a turn when something happened outside of OnRead, OnTime and the
-// rest: an application answered, or gave body room.
+// rest: an application answered, or gave body room. The turn begins with Output(), which may also
+// take up requests read earlier; then ReadRoom, Finished and NextDeadline may have changed.
 class SessionHost {
  public:
   virtual ~SessionHost() = default;
+  // Called by applications' doing, from within their call: do not call the session back here.
   virtual void OnSessionActive() = 0;
   virtual Instant Now() const = 0;
 };

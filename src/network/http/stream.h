@@ -33,7 +33,7 @@ class BodySink {
   // Room for the next bytes of the body; the session fills some of it and says how many. `expected`
   // is how many are known to come now (from Content-Length, a chunk or a frame), 0 when unknown. An
   // empty span pauses the body (over HTTP/2: no window credit; over HTTP/1.1: no reading) until
-  // ResumeBody is called on the sender.
+  // ResumeBody is called on the sender. May be asked again before OnBody.
   virtual std::span<std::byte> BodyRoom(size_t expected) = 0;
   virtual void OnBody(size_t bytes) = 0;
 };
@@ -102,6 +102,8 @@ class RequestSender {
 class ResponseReceiver : public BodySink {
  public:
   virtual void OnResponse(ResponseHead head) = 0;
+  // The exchange is over, whatever of the request was not sent yet is given up, and the sender must
+  // not be used any more. The last call.
   virtual void OnResponseEnd(const Headers& trailers) = 0;
 
   // What is known about a request that failed: whether the server can have begun to work on it.
