@@ -275,16 +275,16 @@ void Dispatcher::CountOutcome(Record& record, TryEnd end, int status, Instant no
   auto outcome = Ejection::Outcome::kTransportFailure;
   if (end == TryEnd::kCancelled) return;
   if (end == TryEnd::kAnswered) {
-    // 503 is a server that says it has too much to do: leaving it out would not make it less.
-    if (status == 503) return;
+    // 503 may be a server with too much to do, which leaving it out would not help, or one that is
+    // not ready, which its health check will tell.
+    if (status == 503) return Suspect(record, now);
     outcome = status >= 500 ? Ejection::Outcome::kErrorAnswer : Ejection::Outcome::kSuccess;
   }
   if (outcome == Ejection::Outcome::kSuccess) {
     ++record.successes;
     ++successes_;
   } else if (outcome == Ejection::Outcome::kTransportFailure) {
-    record.health.Suspect(now);
-    WakeAt(record.health.NextDeadline());
+    Suspect(record, now);
   }
   if (!record.ejection.Record(outcome, successes_ - record.successes)) return;
   uint32_t ejected = 0;
@@ -300,6 +300,11 @@ void Dispatcher::CountOutcome(Record& record, TryEnd end, int status, Instant no
   record.status.ejections = record.ejection.count();
   WakeAt(record.ejection.until());
   Refresh(now);
+}
+
+void Dispatcher::Suspect(Record& record, Instant now) {
+  record.health.Suspect(now);
+  WakeAt(record.health.NextDeadline());
 }
 
 void Dispatcher::OnCheck(EndpointId id, uint64_t number, std::string error, Instant now) {

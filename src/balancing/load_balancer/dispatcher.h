@@ -169,6 +169,7 @@ class Dispatcher {
   Record* PickAmong(const std::vector<EndpointId>& avoid);
   Grant Take(Record& record, Ticket ticket, Instant deadline, bool retry, Instant now);
   void CountOutcome(Record& record, TryEnd end, int status, Instant now);
+  void Suspect(Record& record, Instant now);
   void KeepHouse(Instant now, Due& due);
   void ServeLine(Instant now, Due& due);
   void LeaveLine(const WaitingLine::Entry& entry, Instant now);

@@ -58,7 +58,7 @@ class RetryBudget {
   explicit RetryBudget(const Options& options) : options_(options), tokens_(options.tokens_start) {}
 
   void OnRequest();
-  bool TryTake();     // Begins a retry.
+  bool TryTake();  // Begins a retry.
   bool CanTake() const { return tokens_ >= 1 || active_ < options_.active_min; }
   void OnRetryEnd();  // Of a retry that TryTake allowed.
 
