@@ -128,6 +128,65 @@ class RecordingHandler final : public RequestHandler {
   Respond respond_;
 };
 
+// What became of one request of a client.
+struct Answer {
+  std::vector<std::string> events;
+  int status = 0;
+  std::string body;
+  bool ended = false;
+  bool failed = false;
+  bool unprocessed = false;
+  StatusCode why = StatusCode::kOk;
+  size_t room_bytes = 100;
+};
+
+class RecordingReceiver final : public ResponseReceiver {
+ public:
+  explicit RecordingReceiver(Answer& answer) : answer_(answer) {}
+  std::span<std::byte> BodyRoom(size_t) override {
+    room_.resize(answer_.room_bytes);
+    return {reinterpret_cast<std::byte*>(room_.data()), room_.size()};
+  }
+  void OnBody(size_t bytes) override { answer_.body.append(room_.data(), bytes); }
+  void OnResponse(ResponseHead head) override {
+    answer_.status = head.status;
+    std::string event = std::to_string(head.status);
+    for (const auto field : head.headers) {
+      event.append(" ").append(field.name).append("=").append(field.value);
+    }
+    if (head.content_length) event += " length " + std::to_string(*head.content_length);
+    if (head.has_body) event += " body";
+    answer_.events.push_back(event);
+  }
+  void OnResponseEnd(const Headers& trailers) override {
+    std::string event = "end";
+    for (const auto field : trailers) {
+      event.append(" ").append(field.name).append("=").append(field.value);
+    }
+    answer_.events.push_back(event);
+    answer_.ended = true;
+  }
+  void OnFailure(const Failure& failure) override {
+    answer_.failed = true;
+    answer_.unprocessed = failure.unprocessed;
+    answer_.why = failure.why.code();
+  }
+  void OnSendRoom() override { answer_.events.push_back("send room"); }
+
+ private:
+  Answer& answer_;
+  std::string room_;
+};
+
+inline RequestHead MakeRequest(std::string_view method, std::string_view target) {
+  RequestHead head;
+  head.method = method;
+  head.target = target;
+  head.authority = "h:80";
+  head.scheme = "http";
+  return head;
+}
+
 inline BufferList Text(std::string_view text) {
   BufferList list;
   list.push_back(Buffer::Copy(text));
