@@ -122,12 +122,4 @@ Result<InferAnswer> WriteInferResponse(const InferenceResponse& response, const 
   return answer;
 }
 
-Buffer ErrorBody(std::string_view message) {
-  ByteWriter out(message.size() + 16);
-  out.Append(R"({"error":)");
-  out.AppendString(message);
-  out.Append('}');
-  return out.Take();
-}
-
 }  // namespace tepal::kserve

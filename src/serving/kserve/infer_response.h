@@ -23,7 +23,4 @@ struct InferAnswer {
 Result<InferAnswer> WriteInferResponse(const InferenceResponse& response, const AnswerForm& form,
                                        bool batched, ClassLabels& labels);
 
-// {"error":"..."}
-Buffer ErrorBody(std::string_view message);
-
 }  // namespace tepal::kserve

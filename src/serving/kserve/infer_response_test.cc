@@ -129,9 +129,5 @@ TEST(InferResponse, Classifies) {
       R"("shape":[2],"data":["5:1","-1:0:rose"]}]})");
 }
 
-TEST(InferResponse, EscapesErrors) {
-  EXPECT_EQ(ErrorBody("no 'x' \"y\"").text(), R"({"error":"no 'x' \"y\""})");
-}
-
 }  // namespace
 }  // namespace tepal::kserve

@@ -1,0 +1,201 @@
+#include "serving/frontend/http/http_frontend.h"
+
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/json/value.h"
+#include "network/http/body_collector.h"
+#include "network/http/status_map.h"
+#include "serving/frontend/http/infer_exchange.h"
+#include "serving/frontend/http/model_json.h"
+#include "serving/frontend/http/repository_control.h"
+#include "serving/frontend/http/routes.h"
+
+namespace tepal {
+namespace {
+
+constexpr char kJson[] = "application/json";
+constexpr char kText[] = "text/plain";
+
+void RespondText(http::ResponseSender& sender, std::string_view type, std::string_view text) {
+  http::ResponseHead head;
+  head.headers.Add("content-type", type);
+  BufferList body;
+  if (!text.empty()) body.push_back(Buffer::Copy(text));
+  sender.Respond(std::move(head), std::move(body));
+}
+
+// Answers once the request has come to its end; whatever body it has is thrown away.
+class Bodiless final : public http::RequestReceiver {
+ public:
+  explicit Bodiless(Function<void()> answer) : answer_(std::move(answer)) {}
+  std::span<std::byte> BodyRoom(size_t) override { return waste_; }
+  void OnBody(size_t) override {}
+  void OnRequestEnd(const http::Headers&) override { answer_(); }
+  void OnReset(const Status&) override {}
+
+ private:
+  Function<void()> answer_;
+  std::byte waste_[1024];
+};
+
+std::string_view NotBuilt(Route::Kind kind) {
+  switch (kind) {
+    case Route::Kind::kGenerate:
+      return "the generate extension";
+    case Route::Kind::kTrace:
+      return "the trace extension";
+    case Route::Kind::kLogging:
+      return "the logging extension";
+    case Route::Kind::kSharedMemory:
+      return "the shared memory extensions";
+    default:
+      return {};
+  }
+}
+
+class HttpFrontend final : public http::RequestHandler {
+ public:
+  HttpFrontend(ServerCore& core, env::EventLoop& loop, env::Executor& blocking,
+               const HttpFrontendOptions& options)
+      : core_(core),
+        options_(options),
+        infer_door_{core, loop, options_, std::make_shared<CompletionQueue>(loop)},
+        control_door_{core, loop, blocking, options_.body_bytes_max} {}
+
+  std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
+                                                   http::ResponseSender& sender) override;
+
+ private:
+  Status Answer(const Route& route, http::ResponseSender& sender);
+  Status AnswerHealth(bool good, std::string_view why, http::ResponseSender& sender);
+  Status AnswerStatistics(const Route& route, int64_t version, http::ResponseSender& sender);
+  Status AnswerIndex(std::string_view body, http::ResponseSender& sender);
+
+  ServerCore& core_;
+  const HttpFrontendOptions options_;
+  const InferExchange::Door infer_door_;
+  const ModelControlDoor control_door_;
+};
+
+std::unique_ptr<http::RequestReceiver> HttpFrontend::OnRequest(http::RequestHead head,
+                                                               http::ResponseSender& sender) {
+  Route route = ParseRoute(head.path());
+  const std::string_view method = RouteMethod(route.kind);
+  const bool post = method == "POST";
+  if (route.kind == Route::Kind::kUnknown) {
+    return std::make_unique<Bodiless>([&sender] { http::RespondError(sender, 404, "Not Found"); });
+  }
+  if (!method.empty() && head.method != method) {
+    return std::make_unique<Bodiless>(
+        [&sender] { http::RespondError(sender, 405, "Method Not Allowed"); });
+  }
+  if (route.kind == Route::Kind::kInfer) {
+    const Result<int64_t> version = ParseModelVersion(route.version);
+    if (!version.ok()) {
+      return std::make_unique<Bodiless>(
+          [&sender, status = version.status()] { http::RespondError(sender, status); });
+    }
+    return std::make_unique<InferExchange>(infer_door_, std::move(route.model), *version, head,
+                                           sender);
+  }
+  if (route.kind == Route::Kind::kLoad || route.kind == Route::Kind::kUnload) {
+    return ControlModel(control_door_, route.kind == Route::Kind::kLoad, std::move(route.model),
+                        head, sender);
+  }
+  if (post && route.kind == Route::Kind::kIndex) {
+    return std::make_unique<http::CollectingRequest>(
+        head, options_.body_bytes_max, sender, [this, &sender](Buffer body) {
+          if (const Status status = AnswerIndex(body.text(), sender); !status.ok()) {
+            http::RespondError(sender, status);
+          }
+        });
+  }
+  return std::make_unique<Bodiless>(
+      [this, &sender, route = std::make_unique<Route>(std::move(route))] {
+        if (const Status status = Answer(*route, sender); !status.ok()) {
+          http::RespondError(sender, status);
+        }
+      });
+}
+
+Status HttpFrontend::Answer(const Route& route, http::ResponseSender& sender) {
+  ASSIGN_OR_RETURN(const int64_t version, ParseModelVersion(route.version));
+  switch (route.kind) {
+    case Route::Kind::kLive:
+      return AnswerHealth(core_.Live(), "Server not live", sender);
+    case Route::Kind::kReady:
+      return AnswerHealth(core_.Ready(), "Server not ready", sender);
+    case Route::Kind::kServerMetadata:
+      RespondText(sender, kJson, ServerMetadataJson(options_.server_id, options_.server_version));
+      return {};
+    case Route::Kind::kModelReady:
+      return AnswerHealth(core_.Find(route.model, version).ok(), "Model version not ready", sender);
+    case Route::Kind::kModelMetadata: {
+      ASSIGN_OR_RETURN(const ModelMetadata metadata, core_.Metadata(route.model, version));
+      RespondText(sender, kJson, ModelMetadataJson(metadata));
+      return {};
+    }
+    case Route::Kind::kModelConfig: {
+      ASSIGN_OR_RETURN(const auto model, core_.Find(route.model, version));
+      RespondText(sender, kJson, model->config().json);
+      return {};
+    }
+    case Route::Kind::kModelStatistics:
+    case Route::Kind::kAllStatistics:
+      return AnswerStatistics(route, version, sender);
+    default:
+      return Unimplemented(Concat(NotBuilt(route.kind), " is not supported yet"));
+  }
+}
+
+Status HttpFrontend::AnswerHealth(bool good, std::string_view why, http::ResponseSender& sender) {
+  if (!good) return InvalidArgument(std::string(why));
+  RespondText(sender, kText, {});
+  return {};
+}
+
+Status HttpFrontend::AnswerStatistics(const Route& route, int64_t version,
+                                      http::ResponseSender& sender) {
+  const auto models = core_.Served(route.model, version);
+  if (!route.model.empty() && models.empty()) {
+    if (version != -1 && !core_.Served(route.model, -1).empty()) {
+      return InvalidArgument(
+          Concat("requested model version is not available for model '", route.model, "'"));
+    }
+    return InvalidArgument(Concat("requested model '", route.model, "' is not available"));
+  }
+  RespondText(sender, kJson, StatisticsJson(models));
+  return {};
+}
+
+Status HttpFrontend::AnswerIndex(std::string_view body, http::ResponseSender& sender) {
+  bool ready_only = false;
+  if (!body.empty()) {
+    Result<json::Value> parsed = json::Parse(body);
+    if (!parsed.ok()) {
+      return InvalidArgument(
+          Concat("failed to parse the request JSON buffer: ", parsed.status().message()));
+    }
+    if (const json::Value* ready = parsed->Find("ready"); ready != nullptr) {
+      if (ready->AsBool() == nullptr) {
+        return InvalidArgument(
+            "Unable to parse 'ready': attempt to access JSON non-boolean as boolean");
+      }
+      ready_only = *ready->AsBool();
+    }
+  }
+  ASSIGN_OR_RETURN(const std::vector<ModelIndexEntry> entries, core_.Index(ready_only));
+  RespondText(sender, kJson, IndexJson(entries));
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<http::RequestHandler> NewHttpFrontend(ServerCore& core, env::EventLoop& loop,
+                                                      env::Executor& blocking,
+                                                      const HttpFrontendOptions& options) {
+  return std::make_unique<HttpFrontend>(core, loop, blocking, options);
+}
+
+}  // namespace tepal

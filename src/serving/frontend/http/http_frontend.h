@@ -1,0 +1,32 @@
+// The HTTP door of the inference server: the routes of the v2 protocol onto server_core.
+//
+// One handler a loop (net::HttpServer's factory). An inference whose model runs inline is answered
+// without leaving the loop; any other comes back through the loop's CompletionQueue. Loading and
+// unloading block, so they run on the executor that is given. Which routes are known but not built
+// is said in the answer (501). Status codes and texts are Triton's (test/conformance).
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/env/event_loop.h"
+#include "core/env/executor.h"
+#include "network/http/stream.h"
+#include "serving/server_core/server_core.h"
+
+namespace tepal {
+
+struct HttpFrontendOptions {
+  std::string server_id = "triton";       // --id: the name in the server's metadata.
+  std::string server_version = "2.51.0";  // The Triton whose answers these are.
+  uint64_t body_bytes_max = 64ull << 20;  // --http-max-input-size, also of what is decompressed.
+};
+
+// All but the loop are shared by the handlers of every loop, and outlive them.
+std::unique_ptr<http::RequestHandler> NewHttpFrontend(ServerCore& core, env::EventLoop& loop,
+                                                      env::Executor& blocking,
+                                                      const HttpFrontendOptions& options);
+
+}  // namespace tepal

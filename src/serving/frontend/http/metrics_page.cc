@@ -1,0 +1,158 @@
+#include "serving/frontend/http/metrics_page.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "network/http/body_collector.h"
+#include "network/http/status_map.h"
+
+namespace tepal {
+namespace {
+
+using telemetry::Labels;
+using telemetry::PrometheusWriter;
+
+struct Row {
+  Labels labels;
+  ModelStatisticsSnapshot statistics;
+};
+
+constexpr uint64_t kNanosecondsPerMicrosecond = 1000;
+
+struct CounterFamily {
+  std::string_view name;
+  std::string_view help;
+  uint64_t (*value)(const ModelStatisticsSnapshot&);
+};
+
+constexpr CounterFamily kSuccess = {
+    "nv_inference_request_success", "Number of successful inference requests, all batch sizes",
+    [](const ModelStatisticsSnapshot& s) { return s.success.count; }};
+
+constexpr CounterFamily kCounters[] = {
+    {"nv_inference_count", "Number of inferences performed (does not include cached requests)",
+     [](const ModelStatisticsSnapshot& s) { return s.inference_count; }},
+    {"nv_inference_exec_count",
+     "Number of model executions performed (does not include cached requests)",
+     [](const ModelStatisticsSnapshot& s) { return s.execution_count; }},
+    {"nv_inference_request_duration_us",
+     "Cumulative inference request duration in microseconds (includes cached requests)",
+     [](const ModelStatisticsSnapshot& s) { return s.success.ns / kNanosecondsPerMicrosecond; }},
+    {"nv_inference_queue_duration_us",
+     "Cumulative inference queuing duration in microseconds (includes cached requests)",
+     [](const ModelStatisticsSnapshot& s) { return s.queue.ns / kNanosecondsPerMicrosecond; }},
+    {"nv_inference_compute_input_duration_us",
+     "Cumulative compute input duration in microseconds (does not include cached requests)",
+     [](const ModelStatisticsSnapshot& s) {
+       return s.compute_input.ns / kNanosecondsPerMicrosecond;
+     }},
+    {"nv_inference_compute_infer_duration_us",
+     "Cumulative compute inference duration in microseconds (does not include cached requests)",
+     [](const ModelStatisticsSnapshot& s) {
+       return s.compute_infer.ns / kNanosecondsPerMicrosecond;
+     }},
+    {"nv_inference_compute_output_duration_us",
+     "Cumulative inference compute output duration in microseconds (does not include cached "
+     "requests)",
+     [](const ModelStatisticsSnapshot& s) {
+       return s.compute_output.ns / kNanosecondsPerMicrosecond;
+     }},
+};
+
+constexpr std::pair<FailureReason, std::string_view> kReasons[] = {
+    {FailureReason::kRejected, "REJECTED"},
+    {FailureReason::kCanceled, "CANCELED"},
+    {FailureReason::kBackend, "BACKEND"},
+    {FailureReason::kOther, "OTHER"},
+};
+
+Labels WithLabel(Labels labels, std::string_view name, std::string_view value) {
+  labels.emplace_back(name, value);
+  std::sort(labels.begin(), labels.end());
+  return labels;
+}
+
+std::vector<Row> ReadModels(ServerCore& core) {
+  std::vector<Row> rows;
+  for (const auto& model : core.Served()) {
+    Labels labels = {{"model", model->name()}, {"version", std::to_string(model->version())}};
+    for (const auto& [name, value] : model->config().metric_tags) labels.emplace_back(name, value);
+    std::sort(labels.begin(), labels.end());
+    rows.push_back({std::move(labels), model->statistics().Read()});
+  }
+  return rows;
+}
+
+void WriteCounter(PrometheusWriter& out, const CounterFamily& family,
+                  const std::vector<Row>& rows) {
+  out.Family(family.name, family.help, PrometheusWriter::Type::kCounter);
+  for (const Row& row : rows) out.Sample(row.labels, family.value(row.statistics));
+}
+
+void WriteFailures(PrometheusWriter& out, const std::vector<Row>& rows) {
+  out.Family("nv_inference_request_failure", "Number of failed inference requests, all batch sizes",
+             PrometheusWriter::Type::kCounter);
+  for (const Row& row : rows) {
+    for (const auto& [reason, name] : kReasons) {
+      out.Sample(WithLabel(row.labels, "reason", name),
+                 row.statistics.failures[static_cast<int>(reason)]);
+    }
+  }
+}
+
+void WriteGauges(PrometheusWriter& out, const std::vector<Row>& rows) {
+  out.Family("nv_inference_pending_request_count",
+             "Instantaneous number of pending requests awaiting execution per-model.",
+             PrometheusWriter::Type::kGauge);
+  for (const Row& row : rows) out.Sample(row.labels, row.statistics.pending);
+  out.Family("tepal_inference_in_flight",
+             "Requests given to the scheduler and not answered yet, per model.",
+             PrometheusWriter::Type::kGauge);
+  for (const Row& row : rows) out.Sample(row.labels, row.statistics.in_flight);
+}
+
+class MetricsFrontend final : public http::RequestHandler {
+ public:
+  explicit MetricsFrontend(telemetry::MetricsRegistry& registry) : registry_(registry) {}
+
+  std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
+                                                   http::ResponseSender& sender) override {
+    const int refusal = head.path() != "/metrics" ? 404 : head.method != "GET" ? 405 : 0;
+    constexpr uint64_t kBodyBytesMax = 1 << 20;  // Of a body nobody wants.
+    return std::make_unique<http::CollectingRequest>(
+        head, kBodyBytesMax, sender, [this, refusal, &sender](Buffer) {
+          if (refusal != 0) {
+            http::RespondError(sender, refusal,
+                               refusal == 404 ? "Not Found" : "Method Not Allowed");
+            return;
+          }
+          http::ResponseHead answer;
+          answer.headers.Add("content-type", "text/plain; charset=utf-8");
+          BufferList body = {Buffer::Copy(registry_.Text())};
+          sender.Respond(std::move(answer), std::move(body));
+        });
+  }
+
+ private:
+  telemetry::MetricsRegistry& registry_;
+};
+
+}  // namespace
+
+void AddInferenceMetrics(telemetry::MetricsRegistry& registry, ServerCore& core) {
+  registry.Add([&core](PrometheusWriter& out) {
+    const std::vector<Row> rows = ReadModels(core);
+    WriteCounter(out, kSuccess, rows);
+    WriteFailures(out, rows);
+    for (const CounterFamily& family : kCounters) WriteCounter(out, family, rows);
+    WriteGauges(out, rows);
+  });
+}
+
+std::unique_ptr<http::RequestHandler> NewMetricsFrontend(telemetry::MetricsRegistry& registry) {
+  return std::make_unique<MetricsFrontend>(registry);
+}
+
+}  // namespace tepal

@@ -1,0 +1,47 @@
+// The paths of the v2 protocol over HTTP and what each of them means. Pure.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.h"
+
+namespace tepal {
+
+struct Route {
+  enum class Kind {
+    kUnknown,
+    kLive,
+    kReady,
+    kServerMetadata,
+    kModelMetadata,
+    kModelReady,
+    kModelConfig,
+    kModelStatistics,
+    kAllStatistics,
+    kInfer,
+    kIndex,
+    kLoad,
+    kUnload,
+    kGenerate,  // Also generate_stream.
+    kTrace,     // Of the server or of a model.
+    kLogging,
+    kSharedMemory,  // System and CUDA.
+  };
+  Kind kind = Kind::kUnknown;
+  std::string model;    // Percent-decoded.
+  std::string version;  // Digits only; empty when the path names none.
+};
+
+// `path` without the query.
+Route ParseRoute(std::string_view path);
+
+// The only method the route takes: "GET" or "POST"; empty where it takes several.
+std::string_view RouteMethod(Route::Kind kind);
+
+// -1 for the empty text. kInvalidArgument, as Triton words it, for what is no positive number.
+Result<int64_t> ParseModelVersion(std::string_view text);
+
+}  // namespace tepal
