@@ -95,6 +95,10 @@ class Groups final : public env::CpuGroups {
     return group;
   }
 
+  Status Move(const std::string& group, int pid) override {
+    return Write(group + "/cgroup.procs", Concat(pid));
+  }
+
   std::string Describe() const override { return Concat("cgroup v", version_, " at ", directory_); }
 
  private:

@@ -12,6 +12,7 @@
 #include "core/base/result.h"
 #include "core/env/clock.h"
 #include "core/env/event_loop.h"
+#include "core/env/executor.h"
 #include "core/env/file_system.h"
 #include "core/env/process.h"
 
@@ -45,5 +46,8 @@ class LoopThreads {
   virtual ~LoopThreads() = default;
   virtual std::vector<env::EventLoop*> loops() = 0;
 };
+
+// `count` threads named "<name>/0", …, for what blocks.
+std::unique_ptr<env::Executor> NewThreadPool(const std::string& name, int count);
 
 }  // namespace tepal::runtime

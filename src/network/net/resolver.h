@@ -8,6 +8,7 @@
 
 #include "core/base/function.h"
 #include "core/env/event_loop.h"
+#include "core/env/executor.h"
 
 namespace tepal::net {
 
@@ -27,6 +28,9 @@ class Resolver {
   virtual void Resolve(env::EventLoop& loop, const HostPort& name,
                        Function<void(Result<std::vector<env::Address>>)> done) = 0;
 };
+
+// Looks names up on `executor`, which must outlive the resolver and may block.
+std::unique_ptr<Resolver> NewResolver(env::Executor& executor);
 
 // Each look-up blocks: for start-up and command-line clients.
 Result<std::vector<env::Address>> ResolveBlocking(const HostPort& name);
