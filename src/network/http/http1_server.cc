@@ -167,6 +167,7 @@ void Http1ServerSession::Begin() {
   drained_at_.reset();
   Http1ServerExchange& exchange = AddExchange();
   RequestHead head = std::move(head_.head);
+  head.peer = host_.PeerHost();
   const Framing& framing = head_.framing;
   exchange.version_ = head.version;
   exchange.is_head_ = head.method == "HEAD";

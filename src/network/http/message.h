@@ -18,6 +18,7 @@ struct RequestHead {
   std::string target;     // Path with query, as sent: "/v2/models/m?x=1". "*" for OPTIONS *.
   std::string authority;  // Host header or :authority; may be empty in HTTP/1.0.
   std::string scheme;     // "http" or "https".
+  std::string peer;       // Servers: the client's IP address; empty for a Unix socket.
   Version version = Version::kHttp11;
   // Without Host and without what frames a message in HTTP/1.1 (connection, keep-alive,
   // proxy-connection, transfer-encoding, upgrade, content-length, te other than "trailers").

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/base/time.h"
@@ -86,6 +87,10 @@ class SessionHost {
   virtual ~SessionHost() = default;
   // Called by applications' doing, from within their call: do not call the session back here.
   virtual void OnSessionActive() = 0;
+
+  // For servers: see RequestHead::peer.
+  virtual std::string_view PeerHost() const { return {}; }
+
   virtual Instant Now() const = 0;
 };
 
