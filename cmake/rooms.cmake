@@ -27,7 +27,7 @@ tepal_room(serving/kserve          STANDS_ON inference model_config http proto j
 tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
 tepal_room(serving/repository      STANDS_ON model_config env)
 tepal_room(serving/scheduling      STANDS_ON inference model_config)
-tepal_room(serving/backend         STANDS_ON inference model_config      LINKS ${CMAKE_DL_LIBS})
+tepal_room(serving/backend         STANDS_ON inference model_config      LINKS ${CMAKE_DL_LIBS} -Wl,--export-dynamic-symbol=TRITON*)
 tepal_room(scaling/autoscaling     STANDS_ON telemetry)
 # 5
 tepal_room(serving/lifecycle       STANDS_ON repository scheduling backend)
@@ -37,7 +37,7 @@ tepal_room(serving/client          STANDS_ON net kserve image)
 tepal_room(serving/server_core     STANDS_ON lifecycle)
 # 7
 tepal_room(serving/frontend        STANDS_ON server_core kserve net)
-tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options)
+tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options json)
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9

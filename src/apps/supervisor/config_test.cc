@@ -156,6 +156,7 @@ class FakeGroups final : public env::CpuGroups {
     cores_of_one = cores;
     return "/groups/" + name;
   }
+  Status Move(const std::string&, int) override { return {}; }
   std::string Describe() const override { return "groups of a test"; }
   bool refuses = false;
   double cores_of_one = 0;

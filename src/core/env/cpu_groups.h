@@ -17,6 +17,9 @@ class CpuGroups {
   // for ProcessOptions::cgroup.
   virtual Result<std::string> Create(const std::string& name, double cores) = 0;
 
+  // Puts a running process, all its threads, into a group that Create has made.
+  virtual Status Move(const std::string& group, int pid) = 0;
+
   // For people: "cgroup v1 at /sys/fs/cgroup/cpu/tepal-4711".
   virtual std::string Describe() const = 0;
 };

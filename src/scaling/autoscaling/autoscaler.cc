@@ -123,11 +123,16 @@ ScalingDecision Autoscaler::Decide(int current, std::span<const MetricReading> m
   const int stable = Stabilise(current, wish.replicas, now);
   int desired = stable;
   std::string why = wish.why;
-  if (stable != wish.replicas) {
+  const auto within = [this](int replicas) {
+    return std::clamp(replicas, options_.replicas_min, options_.replicas_max);
+  };
+  if (within(stable) != within(wish.replicas)) {
     const bool up = wish.replicas > current;
     const ScalingRules& rules = up ? options_.scale_up : options_.scale_down;
-    why += Concat("; scale-", up ? "up" : "down", " waits for ",
-                  Seconds(rules.stabilization_window), " of ", up ? "higher" : "lower", " demand");
+    const std::string window = Seconds(rules.stabilization_window);
+    why += stable == current ? Concat("; scale-", up ? "up" : "down", " waits for ", window, " of ",
+                                      up ? "higher" : "lower", " demand")
+                             : Concat("; the last ", window, " asked for ", stable);
   }
   if (stable > current) {
     desired = std::min(stable, std::max(current, LimitUp(current, now)));
@@ -137,8 +142,7 @@ ScalingDecision Autoscaler::Decide(int current, std::span<const MetricReading> m
     if (desired > stable) why += Concat("; the scale-down policy allows ", desired);
   }
   if (desired > options_.replicas_max) why += Concat("; max is ", options_.replicas_max);
-  desired = std::clamp(desired, options_.replicas_min, options_.replicas_max);
-  return conclude(desired, why);
+  return conclude(within(desired), why);
 }
 
 Autoscaler::Wish Autoscaler::Strongest(int current, std::span<const MetricReading> metrics) const {

@@ -75,7 +75,8 @@ TEST(Autoscaler, GoesDownToTheHighestOfTheWindow) {
   Autoscaler scaler(options);
   EXPECT_EQ(Ask(scaler, 7, 28, 0s).desired, 7);
   EXPECT_EQ(Ask(scaler, 7, 12, 5s).desired, 7);
-  EXPECT_EQ(Ask(scaler, 7, 0, 11s).desired, 3);
+  EXPECT_EQ(Ask(scaler, 7, 0, 11s).reason,
+            "7→3: in flight 0 < 4 per replica; the last 10 s asked for 3");
   EXPECT_EQ(Ask(scaler, 3, 0, 16s).desired, 1);
 }
 
