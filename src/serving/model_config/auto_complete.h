@@ -33,8 +33,9 @@ bool CanBatch(const ModelReport& report);
 
 // 1. Without max_batch_size, a model that can batch gets `default_max_batch_size`, and dynamic
 //    batching with its defaults when that is above 1 and no scheduler was chosen.
-// 2. Inputs and outputs that the configuration does not name are added; of those it names, the type
-//    and dims it left out are filled in.
+// 2. Inputs that the configuration does not name are added, and the outputs when it names none (it
+// may
+//    serve some only); of those it names, the type and dims it left out are filled in.
 // kInvalidArgument names the tensor, what the configuration says and what the model has.
 Status AutoComplete(ConfigDraft& draft, const ModelReport& report,
                     int32_t default_max_batch_size = kDefaultMaxBatchSize);
