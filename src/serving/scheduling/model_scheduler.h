@@ -62,6 +62,7 @@ class ModelScheduler final : public Scheduler,
 
   // Requests accepted and not yet destroyed.
   int64_t in_flight() const { return in_flight_.load(); }
+  bool stopping() const { return stopping_.load(); }
   bool runs_inline() const { return inline_; }
 
  private:

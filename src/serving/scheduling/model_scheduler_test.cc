@@ -55,17 +55,20 @@ TEST_F(ModelSchedulerTest, InlineInstancesRunOnTheCallersThread) {
 TEST_F(ModelSchedulerTest, WhoeverFinishesInlineTakesTheWaitingAlong) {
   std::vector<std::shared_ptr<FakeSink>> nested;
   std::string order;
+  Gate all_sent;
   FakeExecutor executor(true, [&](Batch batch) {
     if (nested.size() < 40) {
       nested.push_back(Send(Concat(nested.size(), ",")));
       EXPECT_EQ(nested.back()->finals(), 0) << "calls of one instance must not overlap";
+      if (nested.size() == 40) all_sent.Open();
     }
     order += batch[0]->id;
     AnswerAll(std::move(batch));
   });
   Start({&executor});
   Send("first,");
-  for (size_t i = 0; i < 40; ++i) nested[i]->Wait();  // Past the bound the timekeeper goes on.
+  all_sent.Wait();
+  for (const auto& sink : nested) sink->Wait();  // Past the bound the timekeeper goes on.
   scheduler_->Stop();
   EXPECT_EQ(order.substr(0, 14), "first,0,1,2,3,");
 }

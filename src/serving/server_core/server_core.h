@@ -20,17 +20,11 @@
 #include "core/env/worker.h"
 #include "serving/inference/request.h"
 #include "serving/inference/statistics.h"
+#include "serving/lifecycle/control_mode.h"
+#include "serving/lifecycle/served_model.h"
 #include "serving/model_config/model_config.h"
 
 namespace tepal {
-
-// The state of one model version as the repository index shows it.
-struct ModelIndexEntry {
-  std::string name;
-  int64_t version = 0;  // 0: no version is known (the entry then prints none).
-  std::string state;    // "READY", "UNAVAILABLE", "LOADING", "UNLOADING"; empty when never loaded.
-  std::string reason;
-};
 
 struct ModelMetadata {
   std::string name;
@@ -42,20 +36,6 @@ struct ModelMetadata {
     Shape shape;  // With -1 in front where the model batches.
   };
   std::vector<Tensor> inputs, outputs;
-};
-
-// One model version that is being served; keeps it loaded while held.
-class ServedModel {
- public:
-  virtual ~ServedModel() = default;
-  virtual const std::string& name() const = 0;
-  virtual int64_t version() const = 0;
-  virtual const ModelConfig& config() const = 0;
-  virtual const ModelStatistics& statistics() const = 0;
-  // The line of `output`'s label file for a class; empty without one.
-  virtual std::string_view Label(std::string_view output, size_t index) const = 0;
-  // Whether its executors run inline (see BatchExecutor).
-  virtual bool runs_inline() const = 0;
 };
 
 class ServerCore {
@@ -94,8 +74,6 @@ class ServerCore {
   // Takes nothing new, waits until nothing is in flight or `limit` has passed, unloads. Blocks.
   virtual Status Stop(Duration limit) = 0;
 };
-
-enum class ModelControlMode { kNone, kPoll, kExplicit };
 
 struct ServerCoreOptions {
   std::vector<std::string> repository_paths;
