@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "apps/supervisor/slots.h"
 
 namespace tepal::supervisor {
@@ -104,6 +108,21 @@ state: /var/lib/tepal
   EXPECT_EQ(scaling.options.scale_up.policies[1].type, autoscaling::ScalingPolicy::Type::kPercent);
   EXPECT_EQ(scaling.options.scale_down.select, autoscaling::SelectPolicy::kDisabled);
   EXPECT_EQ(config->state_directory, "/var/lib/tepal");
+}
+
+// The example is the documentation: it must be right, and name every field.
+TEST(UpConfig, TheExampleFile) {
+  const std::filesystem::path source(__FILE__);
+  std::ifstream file(source.parent_path() / "../../../examples/flower/tepal.yaml");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(text.empty());
+  const auto config = ParseUpConfig(text, "tepal.yaml");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->model_repository, "models");
+  EXPECT_EQ(config->slots.count, 7);
+  EXPECT_EQ(config->autoscaler.in_flight->target, 2);
+  EXPECT_EQ(config->autoscaler.options.replicas_max, 7);
+  EXPECT_EQ(config->autoscaler.options.scale_up.policies.size(), 2u);
 }
 
 TEST(UpConfig, NamesEveryMistakeWithItsLine) {
