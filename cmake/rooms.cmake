@@ -8,6 +8,10 @@ tepal_room(core/base)
 # 1
 tepal_room(core/env                STANDS_ON base)
 tepal_room(core/buffer             STANDS_ON base)
+if(TEPAL_TESTS)
+  tepal_room(../sim                STANDS_ON env)  # Included as "sim/...", by tests alone.
+  target_include_directories(tepal_sim PUBLIC ${CMAKE_SOURCE_DIR})
+endif()
 tepal_proto_library(tepal_proto_model_config core/proto/model_config.proto)
 tepal_proto_library(tepal_proto_inference core/proto/inference.proto core/proto/health.proto
   LINKS tepal_proto_model_config)

@@ -1,0 +1,53 @@
+// A network in memory: listeners, and connections made of two pipes.
+//
+// A pipe carries segments that arrive after a while, in order. Closing a stream with unread bytes,
+// or writing to one that is closed, resets the connection as TCP does.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/env/event_loop.h"
+#include "sim/world.h"
+
+namespace tepal::sim {
+
+class SimulatedLoop;
+class SimulatedListener;
+
+class SimulatedNetwork {
+ public:
+  SimulatedNetwork(World& world, NetworkOptions options) : world_(world), options_(options) {}
+
+  Result<std::unique_ptr<env::Listener>> Listen(
+      SimulatedLoop& loop, env::Address address,
+      Function<void(std::unique_ptr<env::Stream>)> on_accept);
+  std::unique_ptr<env::EventLoop::Connecting> Connect(
+      SimulatedLoop& loop, const env::Address& address,
+      Function<void(Result<std::unique_ptr<env::Stream>>)> done);
+
+  World& world() { return world_; }
+  const NetworkOptions& options() const { return options_; }
+
+  // Used by listeners and streams.
+  void Forget(const env::Address& address) { listeners_.erase(address.ToString()); }
+  Duration DrawLatency() { return world_.Draw(options_.latency_min, options_.latency_max); }
+  void At(Instant when, env::Task task) { world_.At(when, std::move(task)); }
+  bool Chance(double probability) { return world_.Chance(probability); }
+  // Two ends of a new connection: the client's, the server's.
+  std::pair<std::unique_ptr<env::Stream>, std::unique_ptr<env::Stream>> NewConnection(
+      const env::Address& server);
+
+ private:
+  friend class SimulatedConnecting;
+  SimulatedListener* Find(const env::Address& address);
+
+  World& world_;
+  const NetworkOptions options_;
+  std::map<std::string, SimulatedListener*> listeners_;
+  uint16_t next_port_ = 20000;
+};
+
+}  // namespace tepal::sim
