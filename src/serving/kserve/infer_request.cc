@@ -149,7 +149,12 @@ Status RequestReader::Read() {
     return InvalidArgument(
         Concat("unexpected additional input data for model '", model_.name, "'"));
   }
-  return std::move(output_problem_);
+  RETURN_IF_ERROR(std::move(output_problem_));
+  // What is requested is a set: outputs come back in the order of their names, each once.
+  std::vector<std::string>& outputs = request_.requested_outputs;
+  std::sort(outputs.begin(), outputs.end());
+  outputs.erase(std::unique(outputs.begin(), outputs.end()), outputs.end());
+  return {};
 }
 
 void RequestReader::ReadId() {

@@ -222,6 +222,29 @@ TEST(InferRequest, RawBodyNeedsOneInput) {
             "there are more than one variable-sized dimension");
 }
 
+TEST(InferRequest, RawBodyMustFillItsShape) {
+  InferenceRequest request;
+  AnswerForm form;
+  ModelConfig one;
+  one.name = "m";
+  one.inputs = {{.name = "X", .type = DataType::kFp32, .dims = {-1}, .reshape = {}}};
+  EXPECT_EQ(ReadInferRequest(Buffer::Copy("12345"), 0, one, request, form).message(),
+            "[request id: <id_unknown>] input byte size mismatch for input 'raw_input' for model "
+            "'m'. Expected 4, got 5");
+  one.inputs[0].type = DataType::kBytes;
+  EXPECT_EQ(ReadInferRequest(Buffer::Copy("12345"), 0, one, request, form).message(),
+            "[request id: <id_unknown>] For BYTE datatype raw input 'X', the model must have input "
+            "shape [1]");
+  one.inputs[0].dims = {1};
+  ASSERT_TRUE(ReadInferRequest(Buffer::Copy("12345"), 0, one, request, form).ok());
+  EXPECT_EQ(Flatten(request.inputs[0].data).text(), std::string_view("\5\0\0\00012345", 9));
+}
+
+TEST(InferRequest, RequestedOutputsAreASet) {
+  const auto parsed = Parse(R"({"inputs":[],"outputs":[{"name":"B"},{"name":"A"},{"name":"B"}]})");
+  EXPECT_EQ(parsed->request.requested_outputs, (std::vector<std::string>{"A", "B"}));
+}
+
 TEST(InferRequest, HeaderLength) {
   EXPECT_EQ(JsonSize(std::nullopt, 303).value(), 303u);
   EXPECT_EQ(JsonSize("271", 303).value(), 271u);

@@ -32,10 +32,10 @@ TEST(JsonScanner, ReportsErrorsWhereTritonDoes) {
   EXPECT_EQ(ErrorOf("{\"da"), Said("Missing a closing quotation mark in string. at 4"));
   EXPECT_EQ(ErrorOf("{} xx"), Said("The document root must not be followed by other values. at 3"));
   EXPECT_EQ(ErrorOf(""), Said("The document is empty. at 0"));
-  EXPECT_EQ(ErrorOf("[1 2]"), Said("Missing a comma or ] after an array element. at 3"));
+  EXPECT_EQ(ErrorOf("[1 2]"), Said("Missing a comma or ']' after an array element. at 3"));
   EXPECT_EQ(ErrorOf("{\"a\" 1}"), Said("Missing a colon after a name of object member. at 5"));
   EXPECT_EQ(ErrorOf("{\"a\":1 \"b\":2}"),
-            Said("Missing a comma or } after an object member. at 7"));
+            Said("Missing a comma or '}' after an object member. at 7"));
   EXPECT_EQ(ErrorOf("{\"a\":1,}"), Said("Missing a name for object member. at 7"));
   EXPECT_EQ(ErrorOf("[1,]"), Said("Invalid value. at 3"));
   EXPECT_EQ(ErrorOf("[tru]"), Said("Invalid value. at 4"));

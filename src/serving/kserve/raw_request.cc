@@ -55,15 +55,22 @@ Status ReadRawRequest(const Buffer& body, const ModelConfig& model, InferenceReq
   }
 
   if (declared.type == DataType::kBytes) {
-    if (elements != 1) {
-      return NotDeducible(request, Concat("For BYTES datatype raw input '", declared.name,
+    if (elements != 1 || has_open) {
+      return NotDeducible(request, Concat("For BYTE datatype raw input '", declared.name,
                                           "', the model must have input shape [1]"));
     }
     input.data = OneString(body);
   } else {
     const size_t row_bytes = elements * DataTypeSize(declared.type);
-    if (has_open && row_bytes != 0) {
-      input.shape[open_dimension] = static_cast<int64_t>(body.size() / row_bytes);
+    size_t rows = 1;
+    if (has_open) {
+      rows = row_bytes == 0 ? 0 : body.size() / row_bytes;
+      input.shape[open_dimension] = static_cast<int64_t>(rows);
+    }
+    if (rows * row_bytes != body.size()) {
+      return NotDeducible(
+          request, Concat("input byte size mismatch for input 'raw_input' for model '", model.name,
+                          "'. Expected ", rows * row_bytes, ", got ", body.size()));
     }
     if (!body.empty()) input.data.push_back(body);
   }

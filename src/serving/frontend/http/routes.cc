@@ -149,10 +149,6 @@ Result<int64_t> ParseModelVersion(std::string_view text) {
                                   text,
                                   "' (details: stol), version should be an integral value > 0"));
   }
-  if (*version <= 0) {
-    return InvalidArgument(Concat("failed to get model version from specified version string '",
-                                  text, "', version should be an integral value > 0"));
-  }
   return *version;
 }
 
