@@ -1,0 +1,43 @@
+// The command line of `tepal serve`: tritonserver's 91 flags, each honoured or refused by name with
+// a reason, and our own.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/commands/commands.h"
+#include "core/env/network.h"
+#include "core/options/flags.h"
+#include "core/telemetry/log.h"
+#include "serving/server_core/server_core.h"
+
+namespace tepal::commands {
+
+struct ServeOptions {
+  ServerCoreOptions core;
+  telemetry::LogSettings log;
+
+  std::string server_id = "triton";
+  Duration exit_time_max = 30s;  // --exit-timeout-secs
+  // Ours: --lame-duck-secs. After SIGTERM the server is not ready but keeps serving so long, for
+  // balancers to notice.
+  Duration lame_duck = 2s;
+
+  bool allow_http = true;
+  std::string http_address = "0.0.0.0";
+  uint16_t http_port = 8000;
+  bool reuse_http_port = false;
+  int http_thread_count = 0;  // 0: as many as cores, at most 8.
+  uint64_t http_body_bytes_max = 64ull << 20;
+
+  bool allow_metrics = true;
+  std::string metrics_address;  // Empty: http_address.
+  uint16_t metrics_port = 8002;
+};
+
+// Binds every flag to `options`.
+options::FlagSet ServeFlags(ServeOptions& options);
+
+}  // namespace tepal::commands
