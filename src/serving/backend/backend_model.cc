@@ -50,6 +50,10 @@ Result<std::shared_ptr<BackendModel>> BackendModel::Load(Options options) {
   }
   model->initialised_ = true;
   handle->reshapes = Reshapes(*handle->config);
+  for (const ModelOutput& output : handle->config->outputs) {
+    handle->all_outputs.push_back(output.name);
+  }
+  std::sort(handle->all_outputs.begin(), handle->all_outputs.end());
   if (plugin.traits != nullptr) {
     model->runs_inline_ = (plugin.traits(handle) & TEPAL_BACKEND_INLINE) != 0;
   }

@@ -54,6 +54,8 @@ struct TRITONBACKEND_Model {
   tepal::Function<tepal::Result<tepal::ModelConfigPtr>(std::string_view json)> complete;
   void* state = nullptr;
   bool reshapes = false;  // Some input or output has a reshape.
+  // What a request that names no outputs wants: all, by name, as Triton's set of them has it.
+  std::vector<std::string> all_outputs;
   const tepal::env::Clock* clock = nullptr;
   std::shared_ptr<tepal::ModelStatistics> statistics;
 };

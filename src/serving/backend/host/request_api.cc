@@ -21,7 +21,7 @@ TRITONSERVER_Error* Released() {
 
 size_t OutputCount(const TRITONBACKEND_Request& request) {
   const auto& wanted = request.request->requested_outputs;
-  return wanted.empty() ? request.instance->model->config->outputs.size() : wanted.size();
+  return wanted.empty() ? request.instance->model->all_outputs.size() : wanted.size();
 }
 
 }  // namespace
@@ -228,7 +228,7 @@ TRITONSERVER_Error* TRITONBACKEND_RequestOutputName(TRITONBACKEND_Request* reque
   const size_t count = OutputCount(*request);
   if (index >= count) return OutOfRange("requested outputs", index, count);
   const auto& wanted = request->request->requested_outputs;
-  *output_name = wanted.empty() ? request->instance->model->config->outputs[index].name.c_str()
+  *output_name = wanted.empty() ? request->instance->model->all_outputs[index].c_str()
                                 : wanted[index].c_str();
   return nullptr;
 }

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "core/base/text.h"
-#include "core/json/value.h"
 #include "network/http/body_collector.h"
 #include "network/http/status_map.h"
+#include "serving/frontend/http/body_json.h"
 #include "serving/frontend/http/infer_exchange.h"
 #include "serving/frontend/http/model_json.h"
 #include "serving/frontend/http/repository_control.h"
@@ -172,12 +172,8 @@ Status HttpFrontend::AnswerStatistics(const Route& route, int64_t version,
 Status HttpFrontend::AnswerIndex(std::string_view body, http::ResponseSender& sender) {
   bool ready_only = false;
   if (!body.empty()) {
-    Result<json::Value> parsed = json::Parse(body);
-    if (!parsed.ok()) {
-      return InvalidArgument(
-          Concat("failed to parse the request JSON buffer: ", parsed.status().message()));
-    }
-    if (const json::Value* ready = parsed->Find("ready"); ready != nullptr) {
+    ASSIGN_OR_RETURN(const json::Value parsed, ParseBodyJson(body));
+    if (const json::Value* ready = parsed.Find("ready"); ready != nullptr) {
       if (ready->AsBool() == nullptr) {
         return InvalidArgument(
             "Unable to parse 'ready': attempt to access JSON non-boolean as boolean");

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "core/base/text.h"
-#include "core/json/value.h"
 #include "network/http/body_collector.h"
 #include "network/http/status_map.h"
+#include "serving/frontend/http/body_json.h"
 
 namespace tepal {
 namespace {
@@ -42,12 +42,8 @@ Status ReadParameter(const std::string& name, const json::Value& value, Control&
 
 Status ReadBody(std::string_view body, Control& control) {
   if (body.empty()) return {};
-  Result<json::Value> parsed = json::Parse(body);
-  if (!parsed.ok()) {
-    return InvalidArgument(
-        Concat("failed to parse the request JSON buffer: ", parsed.status().message()));
-  }
-  const json::Value* parameters = parsed->Find("parameters");
+  ASSIGN_OR_RETURN(const json::Value parsed, ParseBodyJson(body));
+  const json::Value* parameters = parsed.Find("parameters");
   if (parameters == nullptr) return {};
   if (parameters->AsObject() == nullptr) {
     return InvalidArgument("Unable to parse 'parameters': attempt to get members for non-object");
