@@ -222,7 +222,13 @@ void Http1ServerSession::Output(std::vector<env::ConstBytes>& pieces) {
   asked_for_turn_ = false;
   const Instant now = host_.Now();
   RetireWritten(now);
-  if (resumed_ || !input_.empty()) PumpKept(now);
+  // What was kept may end a request that has been answered long ago, which makes room for the next.
+  size_t kept = SIZE_MAX;
+  while ((resumed_ || !input_.empty()) && input_.kept().size() < kept) {
+    kept = input_.kept().size();
+    PumpKept(now);
+    RetireWritten(now);
+  }
   size_t bytes = 0;
   for (const auto& exchange : active_) {
     if (!exchange->out_.Gather(pieces, bytes)) break;

@@ -1,0 +1,446 @@
+#include "network/http/http2_core.h"
+
+#include <algorithm>
+
+#include "core/base/text.h"
+#include "network/http/http1_head.h"
+
+namespace tepal::http {
+
+namespace {
+
+// Frames are made ahead of the transport up to here, so that windows and priorities still count for
+// what is not made yet.
+constexpr size_t kFramesAheadBytes = 1u << 20;
+constexpr uint32_t kFrameBytesMax = 64 * 1024;  // Announced, and used where the peer allows it.
+
+std::string_view View(const uint8_t* data, size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+}  // namespace
+
+// The session is at work; see Http1ServerSession::Turn.
+struct Http2Core::Turn {
+  explicit Turn(Http2Core& c) : core(c), outermost(!c.in_turn_) { core.in_turn_ = true; }
+  ~Turn() {
+    if (!outermost) return;
+    const auto gone = std::move(core.forgotten_);
+    const auto receivers = std::move(core.retired_);
+    core.forgotten_.clear();
+    core.retired_.clear();
+    core.in_turn_ = false;
+  }
+  Http2Core& core;
+  const bool outermost;
+};
+
+// What nghttp2 calls; never let anything but its own error codes out.
+struct Http2Core::Callbacks {
+  static Http2Core& Core(void* user) { return *static_cast<Http2Core*>(user); }
+
+  static ssize_t Send(nghttp2_session*, const uint8_t* data, size_t size, int, void* user) {
+    Http2Core& core = Core(user);
+    if (core.out_.size() >= kFramesAheadBytes) return NGHTTP2_ERR_WOULDBLOCK;
+    core.out_.Append(View(data, size));
+    core.appended_ += size;
+    return static_cast<ssize_t>(size);
+  }
+
+  static ssize_t ReadData(nghttp2_session*, int32_t, uint8_t*, size_t size, uint32_t* flags,
+                          nghttp2_data_source* source, void*) {
+    auto& stream = *static_cast<Http2Stream*>(source->ptr);
+    const size_t bytes = stream.NextData(size);
+    const bool ends = stream.SendingEnds(bytes);
+    if (bytes == 0 && !ends) return NGHTTP2_ERR_DEFERRED;
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (ends) {
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
+      if (stream.has_trailers()) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        stream.SubmitTrailers();
+      }
+    }
+    return static_cast<ssize_t>(bytes);
+  }
+
+  static ssize_t ReadLength(nghttp2_session*, uint8_t, int32_t, int32_t connection_window,
+                            int32_t stream_window, uint32_t frame_max, void*) {
+    const int32_t window = std::min(connection_window, stream_window);
+    return std::min<int64_t>({window, frame_max, kFrameBytesMax});
+  }
+
+  static int SendData(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t size,
+                      nghttp2_data_source* source, void* user) {
+    Http2Core& core = Core(user);
+    if (core.out_.size() >= kFramesAheadBytes) return NGHTTP2_ERR_WOULDBLOCK;
+    constexpr size_t kFrameHeadBytes = 9;
+    core.out_.Append(View(head, kFrameHeadBytes));
+    core.appended_ += kFrameHeadBytes + size;
+    auto& stream = *static_cast<Http2Stream*>(source->ptr);
+    if (stream.MoveData(size, core.out_)) core.with_send_room_.push_back(frame->hd.stream_id);
+    return 0;
+  }
+
+  static int BeforeSend(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Http2Core& core = Core(user);
+    if (frame->hd.type != NGHTTP2_HEADERS || core.server_) return 0;
+    Http2Stream* stream = core.Find(frame->hd.stream_id);
+    if (stream != nullptr) stream->set_wire_offset(core.appended_);
+    return 0;
+  }
+
+  static int Sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (!ends || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)) return 0;
+    Http2Stream* stream = Core(user).Find(frame->hd.stream_id);
+    if (stream != nullptr) stream->OnOutputDone();
+    return 0;
+  }
+
+  // A request that the session may not send any more, after a GOAWAY.
+  static int NotSent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    Http2Stream* stream = Core(user).Find(frame->hd.stream_id);
+    if (stream != nullptr) stream->OnClosed(NGHTTP2_REFUSED_STREAM);
+    return 0;
+  }
+
+  static int BeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Http2Core& core = Core(user);
+    if (!core.server_ || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+    core.Add(frame->hd.stream_id, core.side_.NewStream());
+    core.CheckAt(core.read_at_ + core.limits_.header_time_max);
+    return 0;
+  }
+
+  static int Header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                    size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
+                    void* user) {
+    Http2Stream* stream = Core(user).Find(frame->hd.stream_id);
+    if (stream != nullptr) stream->OnField(View(name, name_size), View(value, value_size));
+    return 0;
+  }
+
+  static int Frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Http2Core& core = Core(user);
+    const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    switch (frame->hd.type) {
+      case NGHTTP2_HEADERS:
+        if (Http2Stream* stream = core.Find(frame->hd.stream_id)) stream->OnHeadersEnd(ends);
+        break;
+      case NGHTTP2_DATA:
+        if (Http2Stream* stream = core.Find(frame->hd.stream_id); stream != nullptr && ends) {
+          stream->OnInputEnd();
+        }
+        break;
+      case NGHTTP2_SETTINGS:
+        core.settings_received_ = true;
+        break;
+      case NGHTTP2_GOAWAY:
+        core.goaway_received_ = true;
+        break;
+      case NGHTTP2_PING:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && core.goaway_at_) core.SubmitLastGoaway();
+        break;
+      default:
+        break;
+    }
+    return 0;
+  }
+
+  static int Data(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                  void* user) {
+    Http2Core& core = Core(user);
+    Http2Stream* stream = core.Find(id);
+    if (stream == nullptr) {
+      core.Consume(id, size);
+    } else {
+      stream->OnData({reinterpret_cast<const std::byte*>(data), size});
+    }
+    return 0;
+  }
+
+  static int Closed(nghttp2_session*, int32_t id, uint32_t error_code, void* user) {
+    Http2Stream* stream = Core(user).Find(id);
+    if (stream != nullptr) stream->OnClosed(error_code);
+    return 0;
+  }
+
+  static nghttp2_session* NewSession(Http2Core& core) {
+    nghttp2_session_callbacks* calls = nullptr;
+    nghttp2_option* options = nullptr;
+    nghttp2_session* session = nullptr;
+    // These fail only for lack of memory.
+    TEPAL_CHECK(nghttp2_session_callbacks_new(&calls) == 0 && nghttp2_option_new(&options) == 0);
+    nghttp2_session_callbacks_set_send_callback(calls, Send);
+    nghttp2_session_callbacks_set_send_data_callback(calls, SendData);
+    nghttp2_session_callbacks_set_data_source_read_length_callback(calls, ReadLength);
+    nghttp2_session_callbacks_set_before_frame_send_callback(calls, BeforeSend);
+    nghttp2_session_callbacks_set_on_frame_send_callback(calls, Sent);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(calls, NotSent);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(calls, BeginHeaders);
+    nghttp2_session_callbacks_set_on_header_callback(calls, Header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(calls, Frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, Data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(calls, Closed);
+    nghttp2_option_set_no_auto_window_update(options, 1);
+    nghttp2_option_set_no_closed_streams(options, 1);
+    const int error = core.server_ ? nghttp2_session_server_new2(&session, calls, &core, options)
+                                   : nghttp2_session_client_new2(&session, calls, &core, options);
+    TEPAL_CHECK(error == 0);
+    nghttp2_option_del(options);
+    nghttp2_session_callbacks_del(calls);
+    return session;
+  }
+};
+
+Http2Core::Http2Core(bool server, const Limits& limits, SessionHost& host, Side& side)
+    : server_(server), limits_(limits), host_(host), side_(side), idle_since_(host.Now()) {
+  read_at_ = idle_since_;
+  session_ = Callbacks::NewSession(*this);
+  SubmitPreface();
+}
+
+Http2Core::~Http2Core() {
+  OnDisconnect(Cancelled("the connection was closed"));
+  nghttp2_session_del(session_);
+}
+
+void Http2Core::SubmitPreface() {
+  const auto bytes = [](uint64_t value) {
+    return static_cast<uint32_t>(std::min<uint64_t>(value, INT32_MAX));
+  };
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, bytes(limits_.window_bytes)},
+      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, kFrameBytesMax},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, bytes(limits_.header_bytes_max)},
+      server_ ? nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits_.streams_max}
+              : nghttp2_settings_entry{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+  };
+  nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
+  nghttp2_session_set_local_window_size(
+      session_, NGHTTP2_FLAG_NONE, 0, static_cast<int32_t>(bytes(limits_.connection_window_bytes)));
+}
+
+void Http2Core::OnActive() {
+  if (in_turn_ || asked_for_turn_) return;
+  asked_for_turn_ = true;
+  host_.OnSessionActive();
+}
+
+Instant Http2Core::now() const { return host_.Now(); }
+
+Http2Stream* Http2Core::Find(int32_t id) {
+  const auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+void Http2Core::Add(int32_t id, std::unique_ptr<Http2Stream> stream) {
+  stream->id_ = id;
+  stream->input_at_ = read_at_;
+  streams_[id] = std::move(stream);
+}
+
+void Http2Core::Forget(int32_t id) {
+  const auto found = streams_.find(id);
+  if (found == streams_.end()) return;
+  forgotten_.push_back(std::move(found->second));
+  streams_.erase(found);
+  if (streams_.empty()) idle_since_ = host_.Now();
+  OnActive();
+}
+
+void Http2Core::Consume(int32_t id, size_t bytes) {
+  if (!broken_) nghttp2_session_consume(session_, id, bytes);
+}
+
+nghttp2_data_provider Http2Core::DataOf(Http2Stream& stream) {
+  nghttp2_data_provider provider;
+  provider.source.ptr = &stream;
+  provider.read_callback = Callbacks::ReadData;
+  return provider;
+}
+
+std::span<std::byte> Http2Core::ReadRoom(std::span<std::byte> scratch) {
+  if (broken_) return {};
+  return room_ = scratch;
+}
+
+bool Http2Core::OnRead(size_t bytes, Instant now) {
+  const Turn turn(*this);
+  TEPAL_CHECK(bytes <= room_.size());
+  if (broken_) return false;
+  read_at_ = now;
+  const ssize_t taken =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(room_.data()), bytes);
+  return taken < 0 ? Fail(static_cast<int>(taken)) : !broken_;
+}
+
+// The peer may still be told why, but nothing of it is heard any more.
+bool Http2Core::Fail(int nghttp2_error) {
+  const uint32_t code =
+      nghttp2_error == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
+  nghttp2_session_terminate_session(session_, code);
+  SendFrames();
+  OnDisconnect(Unavailable(Concat("HTTP/2: ", nghttp2_strerror(nghttp2_error))));
+  return false;
+}
+
+bool Http2Core::OnReadEnd(Instant) {
+  OnDisconnect(Unavailable("the peer closed the connection"));
+  return false;
+}
+
+void Http2Core::SendFrames() {
+  if (broken_) return;
+  const int error = nghttp2_session_send(session_);
+  if (error != 0) OnDisconnect(Unavailable(Concat("HTTP/2: ", nghttp2_strerror(error))));
+  for (const int32_t id : std::exchange(with_send_room_, {})) {
+    if (Http2Stream* stream = Find(id)) stream->OnSendRoom();
+  }
+}
+
+void Http2Core::DeliverResumed() {
+  if (!any_resumed_) return;
+  any_resumed_ = false;
+  std::vector<int32_t> ids;
+  for (const auto& [id, stream] : streams_) {
+    if (stream->resumed()) ids.push_back(id);
+  }
+  for (const int32_t id : ids) {
+    if (Http2Stream* stream = Find(id)) stream->Deliver();
+  }
+}
+
+void Http2Core::Output(std::vector<env::ConstBytes>& pieces) {
+  const Turn turn(*this);
+  asked_for_turn_ = false;
+  DeliverResumed();
+  SendFrames();
+  size_t bytes = 0;
+  out_.Gather(pieces, bytes);
+  if (bytes == 0) {
+    write_since_.reset();
+  } else if (!write_since_) {
+    write_since_ = host_.Now();
+  }
+}
+
+void Http2Core::OnWritten(size_t bytes, Instant now) {
+  out_.Consume(bytes);
+  written_ += bytes;
+  if (bytes > 0) write_since_ = now;
+}
+
+bool Http2Core::Finished() const {
+  if (broken_ || closing_ || (goaway_sent_ && streams_.empty())) return true;
+  if (!server_ && !accepts_streams() && streams_.empty()) return true;
+  return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
+}
+
+bool Http2Core::Idle() const {
+  return streams_.empty() && out_.empty() && nghttp2_session_want_write(session_) == 0;
+}
+
+void Http2Core::CheckAt(Instant when) { check_at_ = check_at_ ? std::min(*check_at_, when) : when; }
+
+std::optional<Instant> Http2Core::NextDeadline() const {
+  std::optional<Instant> next;
+  const auto add = [&next](Instant when) { next = next ? std::min(*next, when) : when; };
+  if (Finished()) return next;
+  if (write_since_) add(*write_since_ + limits_.write_idle_max);
+  if (goaway_at_) add(*goaway_at_);
+  if (check_at_) add(*check_at_);
+  if (streams_.empty()) add(idle_since_ + limits_.idle_max);
+  return next;
+}
+
+bool Http2Core::OnTime(Instant now) {
+  const Turn turn(*this);
+  if (write_since_ && now >= *write_since_ + limits_.write_idle_max) {
+    OnDisconnect(DeadlineExceeded("the peer takes no bytes"));
+    return false;
+  }
+  if (goaway_at_ && now >= *goaway_at_) SubmitLastGoaway();
+  if (check_at_ && now >= *check_at_) CheckStreams(now);
+  if (streams_.empty() && now >= idle_since_ + limits_.idle_max && !closing_) {
+    nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
+    SendFrames();
+    closing_ = true;
+  }
+  return !broken_;
+}
+
+void Http2Core::CheckStreams(Instant now) {
+  check_at_.reset();
+  std::vector<int32_t> late;
+  for (const auto& [id, stream] : streams_) {
+    const std::optional<Instant> due = stream->InputDeadline();
+    if (due && now >= *due) {
+      late.push_back(id);
+    } else if (due) {
+      CheckAt(*due);
+    }
+  }
+  for (const int32_t id : late) {
+    if (Http2Stream* stream = Find(id)) stream->OnInputTimeout();
+  }
+}
+
+// RFC 9113 section 6.8: a first GOAWAY that refuses nothing, and the last one a round trip later,
+// when every request sent before the peer knew has arrived.
+void Http2Core::Drain(Instant now) {
+  const Turn turn(*this);
+  if (draining_ || broken_) return;
+  draining_ = true;
+  if (!server_) return;
+  nghttp2_submit_shutdown_notice(session_);
+  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+  goaway_at_ = now + limits_.drain_first_request_max;
+}
+
+void Http2Core::SubmitLastGoaway() {
+  goaway_at_.reset();
+  goaway_sent_ = true;
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
+                        nullptr, 0);
+}
+
+void Http2Core::OnDisconnect(const Status& why) {
+  const Turn turn(*this);
+  broken_ = true;
+  std::vector<int32_t> ids;
+  for (const auto& entry : streams_) ids.push_back(entry.first);
+  for (const int32_t id : ids) {
+    Http2Stream* stream = Find(id);
+    if (stream == nullptr) continue;
+    stream->closed_ = true;
+    stream->OnDisconnect(why);
+    Forget(id);
+  }
+}
+
+void Http2Fields::Add(std::string_view name, std::string_view value) {
+  const auto bytes = [](std::string_view text) {
+    return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
+  };
+  fields_.push_back({bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+}
+
+void Http2Fields::AddAll(const Headers& headers) {
+  fields_.reserve(fields_.size() + headers.size());
+  for (const Headers::Field field : headers) {
+    const auto* name = reinterpret_cast<const uint8_t*>(field.name.data());
+    const auto* value = reinterpret_cast<const uint8_t*>(field.value.data());
+    if (IsFramingField(field.name) || field.name == "host") continue;
+    if (!nghttp2_check_header_name(name, field.name.size()) || field.name.starts_with(':') ||
+        !nghttp2_check_header_value(value, field.value.size())) {
+      continue;
+    }
+    Add(field.name, field.value);
+  }
+}
+
+}  // namespace tepal::http
