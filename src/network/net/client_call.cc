@@ -36,7 +36,7 @@ ClientCall::ClientCall(http::RequestHead head, bool end_of_request,
   ++*active_;
 }
 
-bool ClientCall::Begin(http::ClientSession& session) {
+bool ClientCall::Begin(http::ClientSession& session, Connection* connection) {
   // The caller keeps this object alive. The receiver is lost with a session that says no after all,
   // so its capacity is asked first.
   if (session.Capacity() == 0) return false;
@@ -47,6 +47,7 @@ bool ClientCall::Begin(http::ClientSession& session) {
   if (phase_ == Phase::kOver) return true;  // Failed at once; the receiver knows.
   TEPAL_CHECK(sender != nullptr);
   sender_ = sender;
+  connection_ = connection;
   if (whole) return true;
   if (!body_.empty()) sender_->Write(std::exchange(body_, {}));
   if (request_ended_ && sender_ != nullptr) sender_->Finish(trailers_.get());
@@ -64,14 +65,18 @@ void ClientCall::Leave() {
   if (phase_ == Phase::kOver) return;
   phase_ = Phase::kOver;
   sender_ = nullptr;
+  connection_ = nullptr;
   --*active_;
 }
 
 void ClientCall::Abandon() {
   http::RequestSender* const sender = sender_;
+  Connection* const connection = connection_;
   Leave();
   receiver_.reset();
-  if (sender != nullptr) sender->Cancel();
+  if (sender == nullptr) return;
+  if (connection != nullptr) connection->AbortOnClose();
+  sender->Cancel();
 }
 
 void ClientCall::Write(BufferList body) {

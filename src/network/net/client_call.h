@@ -8,6 +8,7 @@
 
 #include <memory>
 
+#include "network/net/connection.h"
 #include "network/net/http_client.h"
 
 namespace tepal::net {
@@ -20,8 +21,9 @@ class ClientCall final : public http::RequestSender,
              std::unique_ptr<http::ResponseReceiver> receiver, std::shared_ptr<uint32_t> active);
   ~ClientCall() override { Leave(); }
 
-  // Gives the request to the session with everything written so far. False: it takes no more.
-  bool Begin(http::ClientSession& session);
+  // Gives the request to the session with everything written so far. False: it takes no more. When
+  // the request is given up, so is `connection`, unless it is null (HTTP/2, which can tell).
+  bool Begin(http::ClientSession& session, Connection* connection);
 
   // It never reached a connection, or the client goes.
   void Fail(const Status& why);
@@ -51,6 +53,7 @@ class ClientCall final : public http::RequestSender,
   std::shared_ptr<uint32_t> active_;
   Phase phase_ = Phase::kWaiting;
   http::RequestSender* sender_ = nullptr;
+  Connection* connection_ = nullptr;
   BufferList body_;  // Written before there was a connection.
   std::unique_ptr<http::Headers> trailers_;
 };

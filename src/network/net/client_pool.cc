@@ -34,7 +34,8 @@ ClientPool::Member* ClientPool::FindFree() {
 
 void ClientPool::Give(Member& member, const std::shared_ptr<ClientCall>& call) {
   NoLongerIdle(member);
-  TEPAL_CHECK(call->Begin(*member.session));
+  Connection* const connection = options_.http2 ? nullptr : member.connection.get();
+  TEPAL_CHECK(call->Begin(*member.session, connection));
 }
 
 std::shared_ptr<ClientCall> ClientPool::NextWaiting() {

@@ -96,6 +96,10 @@ void Connection::Drain() {
   OnSessionActive();
 }
 
+void Connection::AbortOnClose() {
+  if (stream_ != nullptr) stream_->AbortOnClose();
+}
+
 void Connection::OnSessionActive() {
   if (in_turn_ || enlisted_ || state_ != State::kOpen) return;
   enlisted_ = true;

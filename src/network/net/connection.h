@@ -86,6 +86,10 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   // Closes politely as soon as the request in progress, or the first one to come, is answered.
   void Drain();
 
+  // A close that follows is a reset: over HTTP/1.1 the only way to tell a server that nobody waits
+  // for its answer, because an orderly close looks like a half-close.
+  void AbortOnClose();
+
   // Owner's mark; the connection does not look at it.
   size_t owner_slot = 0;
 
