@@ -70,6 +70,7 @@ struct FlagSet::Impl {
   std::vector<std::pair<size_t, std::string>> groups;
   std::vector<Flag> flags;
   std::vector<std::pair<std::string, std::string>> examples;
+  std::vector<Function<Status(const FlagSet&)>> checks;
 
   Flag* Find(std::string_view name) {
     const auto found = std::find_if(flags.begin(), flags.end(),
@@ -199,6 +200,10 @@ void FlagSet::Example(std::string command, std::string does) {
   impl_->examples.emplace_back(std::move(command), std::move(does));
 }
 
+void FlagSet::Check(Function<Status(const FlagSet&)> check) {
+  impl_->checks.push_back(std::move(check));
+}
+
 Result<std::vector<std::string>> FlagSet::Parse(std::span<const std::string_view> words) {
   std::vector<std::string> positional;
   bool flags_over = false;
@@ -231,6 +236,7 @@ Result<std::vector<std::string>> FlagSet::Parse(std::span<const std::string_view
     }
     RETURN_IF_ERROR(Impl::Give(*flag, value));
   }
+  for (auto& check : impl_->checks) RETURN_IF_ERROR(check(*this));
   return positional;
 }
 

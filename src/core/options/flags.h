@@ -58,6 +58,9 @@ class FlagSet {
   // A command line that works, shown at the end of the help with what it does.
   void Example(std::string command, std::string does);
 
+  // Runs after all words were read, for what one flag alone cannot tell; its error is Parse's.
+  void Check(Function<Status(const FlagSet&)> check);
+
   // The positional words. With --help among the words: help_asked() and nothing else is done.
   Result<std::vector<std::string>> Parse(std::span<const std::string_view> words);
   bool help_asked() const;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/text.h"
+
 namespace tepal::options {
 namespace {
 
@@ -87,6 +89,18 @@ TEST(FlagSet, HelpShowsDefaultsAndExamplesButNoRefusedFlag) {
   EXPECT_NE(help.find("--count <number> (3)"), std::string::npos) << help;
   EXPECT_NE(help.find("tepal test --on a"), std::string::npos);
   EXPECT_EQ(help.find("--tls"), std::string::npos);
+}
+
+TEST(FlagSet, ChecksRunAfterAllWordsUnlessHelpIsAsked) {
+  Bound bound;
+  FlagSet flags = bound.Flags();
+  flags.Check([&](const FlagSet& set) -> Status {
+    if (bound.count <= 3 || set.given("port")) return {};
+    return InvalidArgument(Concat("--count=", bound.count, " needs --port"));
+  });
+  EXPECT_EQ(Parse(flags, {"--count=7"}).status().message(), "--count=7 needs --port");
+  EXPECT_TRUE(Parse(flags, {"--count=7", "--help"}).ok());
+  EXPECT_TRUE(Parse(flags, {"--count=7", "--port=1"}).ok());
 }
 
 }  // namespace

@@ -1,0 +1,118 @@
+#include "apps/commands/refused_flags.h"
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace tepal::commands {
+namespace {
+
+constexpr char kNoGrpc[] = "gRPC is not served yet";
+constexpr char kNoTls[] = "TLS is not served yet";
+constexpr char kNoTrace[] = "tracing is not built yet";
+constexpr char kNoCache[] = "the response cache is not built yet";
+constexpr char kNoRateLimiter[] = "the rate limiter is not built yet";
+constexpr char kNoRestriction[] = "restricting APIs is not built yet; put it behind a proxy";
+constexpr char kNoForwarding[] = "headers are not forwarded to models yet";
+constexpr char kNoSageMaker[] = "SageMaker's endpoints are not served";
+constexpr char kNoVertex[] = "Vertex AI's endpoints are not served";
+constexpr char kNoGpuPools[] = "the server keeps no GPU memory pools; backends allocate their own";
+
+struct Refusal {
+  const char* name;
+  const char* reason;
+  std::initializer_list<const char*> harmless;  // Triton's default, in the ways to write it.
+};
+
+const Refusal kRefusals[] = {
+    {"model-load-retry-count",
+     "a failed load is not tried again; load the model by request",
+     {"0"}},
+    {"http-header-forward-pattern", kNoForwarding, {""}},
+    {"http-restricted-api", kNoRestriction, {""}},
+    {"grpc-address", kNoGrpc, {"0.0.0.0"}},
+    {"grpc-port", kNoGrpc, {"8001"}},
+    {"grpc-header-forward-pattern", kNoForwarding, {""}},
+    {"grpc-infer-thread-count", kNoGrpc, {"2"}},
+    {"grpc-infer-allocation-pool-size", kNoGrpc, {"8"}},
+    {"grpc-max-response-pool-size", kNoGrpc, {"2147483647"}},
+    {"grpc-server-cert", kNoTls, {""}},
+    {"grpc-server-key", kNoTls, {""}},
+    {"grpc-root-cert", kNoTls, {""}},
+    {"grpc-infer-response-compression-level", kNoGrpc, {"none"}},
+    {"grpc-keepalive-time", kNoGrpc, {"7200000"}},
+    {"grpc-keepalive-timeout", kNoGrpc, {"20000"}},
+    {"grpc-http2-max-pings-without-data", kNoGrpc, {"2"}},
+    {"grpc-http2-min-recv-ping-interval-without-data", kNoGrpc, {"300000"}},
+    {"grpc-http2-max-ping-strikes", kNoGrpc, {"2"}},
+    {"grpc-max-connection-age", kNoGrpc, {"0"}},
+    {"grpc-max-connection-age-grace", kNoGrpc, {"0"}},
+    {"grpc-restricted-protocol", kNoRestriction, {""}},
+    {"sagemaker-port", kNoSageMaker, {"8080"}},
+    {"sagemaker-safe-port-range", kNoSageMaker, {""}},
+    {"sagemaker-thread-count", kNoSageMaker, {"8"}},
+    {"vertex-ai-port", kNoVertex, {"8080"}},
+    {"vertex-ai-thread-count", kNoVertex, {"8"}},
+    {"vertex-ai-default-model", kNoVertex, {""}},
+    {"metrics-config",
+     "summaries and histograms of latency are not reported yet",
+     {"counter_latencies=true", "histogram_latencies=false", "summary_latencies=false"}},
+    {"trace-config", kNoTrace, {"level=OFF", "mode=triton", "rate=1000", "count=-1"}},
+    {"repoagent-directory", "repository agents are not loaded", {"/opt/tritonserver/repoagents"}},
+    {"cache-config", kNoCache, {}},
+    {"cache-directory", kNoCache, {"/opt/tritonserver/caches"}},
+    {"rate-limit", kNoRateLimiter, {"off"}},
+    {"rate-limit-resource", kNoRateLimiter, {}},
+    {"pinned-memory-pool-byte-size",
+     "the server keeps no pool of pinned memory",
+     {"268435456", "0"}},
+    {"cuda-memory-pool-byte-size", kNoGpuPools, {}},
+    {"cuda-virtual-address-size", kNoGpuPools, {}},
+    {"min-supported-compute-capability",
+     "GPUs are not chosen by capability; give CUDA_VISIBLE_DEVICES",
+     {"6", "6.0"}},
+    {"buffer-manager-thread-count",
+     "inputs are not copied, so there is nothing to speed up",
+     {"0"}},
+    {"host-policy",
+     "host policies are not built yet; give a CPU set by taskset or the container",
+     {}},
+    {"model-load-gpu-limit", "GPU memory is not watched when a model is loaded", {}},
+    {"response-cache-byte-size", kNoCache, {"0"}},
+    {"trace-file", kNoTrace, {""}},
+    {"trace-level", kNoTrace, {"OFF"}},
+    {"trace-rate", kNoTrace, {"1000"}},
+    {"trace-count", kNoTrace, {"-1"}},
+    {"trace-log-frequency", kNoTrace, {"0"}},
+};
+
+struct RefusedSwitch {
+  const char* name;
+  const char* reason;
+};
+
+// Booleans that may only be false.
+const RefusedSwitch kRefusedSwitches[] = {
+    {"model-namespacing", "models of one name in several namespaces are not served"},
+    {"allow-grpc", kNoGrpc},
+    {"reuse-grpc-port", kNoGrpc},
+    {"grpc-use-ssl", kNoTls},
+    {"grpc-use-ssl-mutual", kNoTls},
+    {"grpc-keepalive-permit-without-calls", kNoGrpc},
+    {"allow-sagemaker", kNoSageMaker},
+    {"allow-vertex-ai", kNoVertex},
+    {"allow-client-shm", "shared memory regions are not built yet"},
+};
+
+}  // namespace
+
+void AddRefusedFlags(options::FlagSet& flags) {
+  for (const Refusal& refusal : kRefusals) {
+    flags.Refuse(refusal.name, refusal.reason, {refusal.harmless.begin(), refusal.harmless.end()});
+  }
+  for (const RefusedSwitch& refused : kRefusedSwitches) {
+    flags.Refuse(refused.name, refused.reason, {"false", "0", "off", "no"}, true);
+  }
+}
+
+}  // namespace tepal::commands
