@@ -1,0 +1,95 @@
+// The balancer as a whole: listeners, proxies on every loop, the pool they share, health checks,
+// statistics and the admin server. What `tepal balance` and `tepal up` are built on.
+//
+// The first loop is the control loop: all of this class is used on its thread, and endpoints may be
+// added, drained and removed at any time there. Requests are proxied on every loop.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "balancing/load_balancer/endpoint_control.h"
+#include "balancing/load_balancer/proxy_handler.h"
+#include "balancing/load_balancer/traffic_window.h"
+#include "core/base/function.h"
+#include "core/env/event_loop.h"
+#include "core/telemetry/metrics.h"
+#include "network/net/http_client.h"
+#include "network/net/http_server.h"
+
+namespace tepal::lb {
+
+class Balancer final : public EndpointControl {
+ public:
+  struct Options {
+    Options() { limits.body_bytes_max = 2ull << 30; }  // Large bodies only stream through.
+
+    std::string upstream = "tepal";  // The pool's name in the admin API.
+    Dispatcher::Options pool;
+    ProxyOptions proxy;
+    http::Limits limits;               // Of clients' connections.
+    uint32_t connections_max = 65536;  // Of clients.
+  };
+
+  // kInvalidArgument names the option that makes no sense.
+  static Status Validate(const Options& options);
+
+  // The loops outlive the balancer. `seed` makes choices and request ids.
+  Balancer(std::vector<env::EventLoop*> loops, Options options, uint64_t seed);
+  ~Balancer() override;  // As Stop.
+
+  // Clients' addresses; any number. Returns the address with its real port.
+  Result<env::Address> Listen(const env::Address& address, env::ListenOptions options = {});
+  Result<env::Address> ListenOn(int descriptor);
+
+  // The dashboard, the admin API and the metrics page.
+  Result<env::Address> ListenAdmin(const env::Address& address);
+
+  // See endpoint_control.h.
+  EndpointId AddEndpoint(EndpointSpec spec) override;
+  Status DrainEndpoint(EndpointId id, Function<void()> done) override;
+  Status RemoveEndpoint(EndpointId id) override;
+  Status SetDown(EndpointId id, bool down) override;
+  Status SetWeight(EndpointId id, uint32_t weight) override;
+  Status SetInFlightMax(EndpointId id, uint32_t in_flight_max) override;
+  BalancerState Read() override;
+
+  // tepal_balancer_*; others may add theirs. Scraped on the control loop.
+  telemetry::MetricsRegistry& metrics() { return metrics_; }
+
+  // Shown as "extra" in the state of the dashboard: one JSON value, or empty for none.
+  void SetExtraState(Function<std::string()> json) { extra_state_ = std::move(json); }
+  std::string ExtraState() { return extra_state_ ? extra_state_() : std::string(); }
+
+  // Takes no new connection for long: every one is closed politely after the request in progress.
+  // `done` runs when the last has gone. The admin server goes on.
+  void Drain(Function<void()> done);
+
+  void Stop();
+
+ private:
+  void SendCheck(const Dispatcher::Check& check);
+  void OnDrained(EndpointId id);
+  void Sample();
+
+  std::vector<env::EventLoop*> loops_;
+  const Options options_;
+  const WallTime started_;
+  std::shared_ptr<Pool> pool_;
+  std::shared_ptr<ProxyHandler::Shared> shared_;
+  std::unique_ptr<net::HttpClient> check_client_;
+  std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<net::HttpServer> admin_server_;
+  telemetry::MetricsRegistry metrics_;
+  Function<std::string()> extra_state_;
+  std::map<EndpointId, std::vector<Function<void()>>> on_drained_;
+  std::map<EndpointId, TrafficWindow> windows_;
+  TrafficWindow window_;
+  env::EventLoop::TimerId sample_timer_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace tepal::lb

@@ -1,0 +1,111 @@
+// One request of a client, from its head to the last byte of its answer, over as many tries as it
+// takes.
+//
+//   collect the body (small) or not (large) -> ask the pool -> try -> answer
+//                                                  ^            |
+//                                                  +-- again ---+   (retry.h says when)
+//
+// Held by the receivers that the two sessions own, and by the handler while it waits. Owned by one
+// loop.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "balancing/load_balancer/proxy_handler.h"
+#include "balancing/load_balancer/replay_body.h"
+
+namespace tepal::lb {
+
+class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
+ public:
+  ProxyExchange(ProxyHandler& handler, http::RequestHead head, http::ResponseSender& sender,
+                RouteKind route);
+
+  // Makes the client's side; then Begin, once.
+  std::unique_ptr<http::RequestReceiver> NewClientSide();
+  void Begin();
+
+  // From the handler.
+  void OnGranted(const Pool::Grant& grant);
+  void OnExpired();
+  void OnTryTimedOut();
+  void OnSuspected();
+  EndpointId endpoint() const { return grant_.endpoint; }
+  Instant try_begun() const { return try_begun_; }
+
+ private:
+  class ClientSide;
+  class EndpointSide;
+  enum class Phase { kCollecting, kWaiting, kTrying, kDone };
+
+  // The client's side.
+  std::span<std::byte> RequestRoom(size_t expected);
+  void OnRequestBody(size_t bytes);
+  void OnRequestEnd();
+  void OnClientGone();
+  void OnClientRoom();
+  void ResumeRequest();
+
+  // The endpoint's side.
+  void OnAnswer(http::ResponseHead head);
+  std::span<std::byte> AnswerRoom(size_t expected);
+  void OnAnswerBody(size_t bytes);
+  void OnAnswerEnd(const http::Headers& trailers);
+  void OnTryFailed(const http::ResponseReceiver::Failure& failure);
+  void OnEndpointRoom();
+
+  void PrepareHead();
+  void Ask();
+  void OnAdmitted(const Pool::Admitted& admitted);
+  void StartTry(const Pool::Grant& grant);
+  void LeaveTry();
+  void EndTry(TryEnd end, const http::Headers* trailers = nullptr);
+  RetryFacts Facts(TryEnd end) const;
+  void CountTry(TryEnd end);
+  void TryAgain(bool unprocessed, TryEnd end);
+  void PassOn(const http::Headers* trailers);
+  void Fail(TryEnd end);
+  void AnswerError(int status, std::string message);
+  void Done(int status);
+
+  const ProxyOptions& options() const { return handler_.shared_->options; }
+  ProxyStatistics& statistics() { return handler_.shared_->statistics; }
+  Instant Now() const { return handler_.loop_.Now(); }
+
+  ProxyHandler& handler_;
+  http::RequestHead head_;
+  http::ResponseSender* sender_;  // Null when the client's exchange is over.
+  const RouteKind route_;
+  const Instant begun_;
+  const Ticket ticket_;
+  Phase phase_ = Phase::kCollecting;
+
+  ReplayBody body_;
+  bool request_ended_;
+  bool request_paused_ = false;
+
+  Pool::Grant grant_;  // Of the latest try.
+  uint64_t attempt_ = 0;
+  uint32_t tries_ = 0;
+  uint32_t tries_unprocessed_ = 0;
+  std::vector<EndpointId> tried_;
+  Instant try_begun_{};
+  std::unique_ptr<net::HttpClient::Exchange> upstream_;
+  bool sending_ = false;
+  std::optional<http::ResponseReceiver::Failure> failed_at_once_;
+  std::optional<ProxyHandler::TryList::iterator> try_position_;  // While there is no head.
+  std::string last_error_;
+
+  http::ResponseHead answer_;
+  bool holding_ = false;       // The answer is collected before it is passed on.
+  bool answer_begun_ = false;  // It is being streamed.
+  bool answer_paused_ = false;
+  Buffer answer_body_;
+  size_t answer_filled_ = 0;
+};
+
+}  // namespace tepal::lb

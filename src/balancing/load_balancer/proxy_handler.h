@@ -1,0 +1,89 @@
+// Forwards requests to the endpoints that the pool chooses: the balancer's data path on one loop.
+//
+// A small request is collected, tried, and tried again where docs/retries.md allows; a small answer
+// is held until it is complete, so that an endpoint that dies on the way costs the client nothing.
+// Large bodies stream through in both directions, as fast as the slower side takes them. A client
+// that leaves cancels its request upstream. Errors of the balancer's own are {"error": "…"}: 502
+// the endpoint failed, 503 (with Retry-After) there was none in time, 504 it did not answer in
+// time, 403 for requests that would change one replica of many.
+//
+// Headers: hop-by-hop fields are the sessions' business; Host and everything else is passed on as
+// it came, x-request-id is added when there is none, x-forwarded-for and x-forwarded-proto are
+// appended. Owned by one loop; made by the factory of net::HttpServer.
+
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+#include "balancing/load_balancer/pool.h"
+#include "balancing/load_balancer/proxy_statistics.h"
+#include "core/buffer/budget.h"
+#include "network/http/stream.h"
+#include "network/net/http_client.h"
+
+namespace tepal::lb {
+
+struct ProxyOptions {
+  size_t replay_bytes_max = 1u << 20;          // Request bodies up to this are kept for retries.
+  size_t replay_total_bytes_max = 256u << 20;  // All of them together.
+  size_t hold_bytes_max = 1u << 20;            // Answers up to this are held until complete.
+  Duration try_time_max = 30s;                 // For the head of an endpoint's answer.
+  uint32_t tries_max = kTriesMax;              // See retry.h.
+  bool allow_changes = false;                  // Pass on what changes one replica of many.
+  net::HttpClient::Options client;
+  http::Limits server_limits;  // Of the server that the handler is made for.
+};
+
+class ProxyExchange;
+
+class ProxyHandler final : public http::RequestHandler, private Pool::Member {
+ public:
+  // What the proxies of all loops share; thread-safe.
+  struct Shared {
+    explicit Shared(const ProxyOptions& o) : options(o), replay_budget(o.replay_total_bytes_max) {}
+    const ProxyOptions options;
+    Budget replay_budget;
+    ProxyStatistics statistics;
+  };
+
+  // `seed` makes request ids; different on each loop.
+  ProxyHandler(env::EventLoop& loop, std::shared_ptr<Pool> pool, std::shared_ptr<Shared> shared,
+               uint64_t seed);
+  ~ProxyHandler() override;
+
+  std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
+                                                   http::ResponseSender& sender) override;
+
+ private:
+  friend class ProxyExchange;
+  using TryList = std::list<ProxyExchange*>;
+
+  bool OnGranted(const Pool::Grant& grant) override;
+  void OnExpired(Ticket ticket) override;
+  void OnSuspected(EndpointId endpoint) override;
+
+  // Tries without a head, oldest first: all have the same time limit, so one timer does.
+  TryList::iterator AddTry(ProxyExchange& exchange);
+  void RemoveTry(TryList::iterator position);
+  void ArmTryTimer();
+  void OnTryTimer();
+
+  Ticket NewTicket() { return Pool::MakeTicket(member_, ++tickets_); }
+
+  env::EventLoop& loop_;
+  const std::shared_ptr<Pool> pool_;
+  const std::shared_ptr<Shared> shared_;
+  env::SeededRandom random_;
+  std::unique_ptr<net::HttpClient> client_;
+  uint32_t member_ = 0;
+  uint64_t tickets_ = 0;
+  std::unordered_map<Ticket, std::shared_ptr<ProxyExchange>> waiting_;
+  TryList tries_;
+  env::EventLoop::TimerId try_timer_ = 0;
+  const size_t client_high_water_;
+};
+
+}  // namespace tepal::lb

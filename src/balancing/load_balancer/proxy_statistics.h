@@ -1,0 +1,27 @@
+// What the balancer's clients have seen: one set of cells for all loops.
+
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "core/telemetry/metrics.h"
+
+namespace tepal::lb {
+
+// Thread-safe.
+struct ProxyStatistics {
+  telemetry::Counter requests;                  // Heads received.
+  std::array<telemetry::Counter, 5> responses;  // To clients; [0]: 1xx … [4]: 5xx.
+  telemetry::Counter failed;            // Answered by the balancer with an error of its own (5xx).
+  telemetry::Counter broken_off;        // Lost within a streamed answer.
+  telemetry::Counter refused;           // Answered by the balancer with 403.
+  telemetry::Counter client_gone;       // The client left before its answer.
+  telemetry::Counter bytes_received;    // Bodies, from clients.
+  telemetry::Counter bytes_sent;        // Bodies, to clients.
+  telemetry::LatencyHistogram latency;  // Head received to answer complete, waiting included.
+  std::atomic<int64_t> active{0};       // Requests in progress.
+};
+
+}  // namespace tepal::lb

@@ -1,0 +1,109 @@
+#include "balancing/load_balancer/state_json.h"
+
+#include "balancing/load_balancer/nginx_api_json.h"
+#include "core/json/writer.h"
+
+namespace tepal::lb {
+
+namespace {
+
+void WriteTime(json::Writer& out, std::string_view key, const std::optional<Duration>& time) {
+  out.Key(key);
+  if (time.has_value()) {
+    out.Double(ToMilliseconds(*time));
+  } else {
+    out.Null();
+  }
+}
+
+void WriteHistory(json::Writer& out, const std::vector<double>& history) {
+  out.Key("history").BeginArray();
+  for (const double rate : history) out.Double(rate);
+  out.EndArray();
+}
+
+void WriteClasses(json::Writer& out, const std::array<uint64_t, 5>& responses) {
+  out.Key("responses").BeginArray();
+  for (const uint64_t count : responses) out.Uint(count);
+  out.EndArray();
+}
+
+void WriteEndpoint(json::Writer& out, const BalancerState& state, const EndpointReading& reading) {
+  const Dispatcher::EndpointStatus& status = reading.status;
+  out.BeginObject();
+  out.Key("id").Uint(status.id).Key("name").String(status.spec.name);
+  out.Key("address").String(status.spec.address.ToString());
+  out.Key("slot").String(status.spec.slot);
+  out.Key("state").String(EndpointStateName(status.state));
+  out.Key("weight").Uint(status.spec.weight);
+  out.Key("in_flight").Uint(status.in_flight);
+  out.Key("in_flight_max").Uint(status.spec.in_flight_max);
+  out.Key("requests").Uint(reading.requests);
+  out.Key("failures").Uint(reading.failures);
+  out.Key("cancelled").Uint(reading.cancelled);
+  WriteClasses(out, reading.responses);
+  out.Key("bytes_sent").Uint(reading.bytes_sent);
+  out.Key("bytes_received").Uint(reading.bytes_received);
+  out.Key("rate_1s").Double(reading.rate_1s).Key("rate_10s").Double(reading.rate_10s);
+  out.Key("share").Double(reading.share);
+  WriteTime(out, "latency_p50_ms", reading.latency_p50);
+  WriteTime(out, "latency_p99_ms", reading.latency_p99);
+  out.Key("age_s").Double(ToSeconds(state.now - status.added));
+  out.Key("ejections").Uint(status.ejections);
+  const HealthCheck::Counters& health = status.health;
+  out.Key("health").BeginObject();
+  out.Key("checks").Uint(health.checks).Key("fails").Uint(health.fails);
+  out.Key("unhealthy").Uint(health.unhealthy).Key("last_passed").Bool(health.last_passed);
+  out.Key("last_error").String(health.last_error).EndObject();
+  WriteHistory(out, reading.history);
+  out.EndObject();
+}
+
+void WriteQueue(json::Writer& out, const BalancerState& state) {
+  const Dispatcher::Counters& counters = state.counters;
+  out.Key("queue").BeginObject();
+  out.Key("length").Uint(state.waiting).Key("size_max").Uint(state.queue_size_max);
+  out.Key("oldest_ms").Double(ToMilliseconds(state.oldest_wait));
+  out.Key("waited").Uint(counters.waited).Key("timeouts").Uint(counters.expired);
+  out.Key("overflows").Uint(counters.refused);
+  out.Key("duration_ms").Double(ToMilliseconds(counters.wait_time)).EndObject();
+  out.Key("retries").BeginObject().Key("allowed").Uint(state.retries);
+  out.Key("refused").Uint(state.retries_refused).Key("tokens").Double(state.retry_tokens);
+  out.EndObject();
+}
+
+}  // namespace
+
+std::string StateJson(const BalancerState& state, std::string_view extra) {
+  json::Writer out;
+  out.BeginObject();
+  out.Key("upstream").String(state.upstream);
+  out.Key("time").String(IsoTime(state.wall_now));
+  out.Key("uptime_s").Double(ToSeconds(state.wall_now - state.started));
+  out.Key("requests").Uint(state.requests).Key("failed").Uint(state.failed);
+  out.Key("broken_off").Uint(state.broken_off).Key("refused").Uint(state.refused);
+  out.Key("client_gone").Uint(state.client_gone).Key("active").Uint(state.active);
+  out.Key("in_flight").Uint(state.in_flight);
+  WriteClasses(out, state.responses);
+  out.Key("rate_1s").Double(state.rate_1s).Key("rate_10s").Double(state.rate_10s);
+  WriteTime(out, "latency_p50_ms", state.latency_p50);
+  WriteTime(out, "latency_p99_ms", state.latency_p99);
+  WriteHistory(out, state.history);
+  out.Key("connections").BeginObject().Key("open").Uint(state.connections_open);
+  out.Key("accepted").Uint(state.connections_accepted);
+  out.Key("refused").Uint(state.connections_refused).EndObject();
+  WriteQueue(out, state);
+  out.Key("endpoints").BeginArray();
+  for (const EndpointReading& endpoint : state.endpoints) WriteEndpoint(out, state, endpoint);
+  out.EndArray();
+  out.Key("extra");
+  if (extra.empty()) {
+    out.Null();
+  } else {
+    out.Raw(extra);
+  }
+  out.EndObject();
+  return out.Take();
+}
+
+}  // namespace tepal::lb
