@@ -46,3 +46,8 @@ tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options j
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9
 tepal_room(apps/commands           STANDS_ON runtime options frontend load_balancer supervisor client)
+
+# The whole-platform simulation puts the batcher beside the balancer and the supervisor.
+if(TARGET tepal_supervisor_test)
+  target_link_libraries(tepal_supervisor_test PRIVATE tepal_scheduling)
+endif()

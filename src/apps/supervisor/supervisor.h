@@ -67,6 +67,7 @@ class Supervisor {
   std::string StateJson() const;
 
   int ready() const { return set_.Count(ReplicaState::kReady); }
+  int desired() const { return set_.desired(); }
 
  private:
   using Action = ReplicaSet::Action;

@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <deque>
 #include <map>
 
+#include "apps/supervisor/testing/fake_loop.h"
 #include "core/base/check.h"
 #include "core/base/text.h"
 #include "core/json/value.h"
@@ -18,61 +18,6 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::HasSubstr;
-
-class FakeLoop final : public env::EventLoop {
- public:
-  Instant Now() const override { return now_; }
-  WallTime WallNow() const override { return WallTime(std::chrono::hours(24)); }
-  void Post(env::Task task) override { tasks_.push_back(std::move(task)); }
-  void Defer(env::Task task) override { Post(std::move(task)); }
-  TimerId RunAt(Instant when, env::Task task) override {
-    timers_.emplace(std::pair(when, ++last_timer_), std::move(task));
-    return last_timer_;
-  }
-  void Cancel(TimerId timer) override {
-    std::erase_if(timers_, [timer](const auto& entry) { return entry.first.second == timer; });
-  }
-  bool InLoopThread() const override { return true; }
-  Result<std::unique_ptr<env::Listener>> Listen(
-      const env::Address&, const env::ListenOptions&,
-      Function<void(std::unique_ptr<env::Stream>)>) override {
-    return Unimplemented("no network here");
-  }
-  Result<std::unique_ptr<env::Listener>> ListenOn(
-      int, Function<void(std::unique_ptr<env::Stream>)>) override {
-    return Unimplemented("no network here");
-  }
-  std::unique_ptr<Connecting> Connect(
-      const env::Address&, Function<void(Result<std::unique_ptr<env::Stream>>)>) override {
-    return nullptr;
-  }
-
-  void RunFor(Duration duration) {
-    const Instant end = now_ + duration;
-    RunTasks();
-    while (!timers_.empty() && timers_.begin()->first.first <= end) {
-      auto timer = timers_.extract(timers_.begin());
-      now_ = std::max(now_, timer.key().first);
-      timer.mapped()();
-      RunTasks();
-    }
-    now_ = end;
-  }
-
- private:
-  void RunTasks() {
-    while (!tasks_.empty()) {
-      env::Task task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
-    }
-  }
-
-  Instant now_{std::chrono::hours(1)};
-  TimerId last_timer_ = 0;
-  std::deque<env::Task> tasks_;
-  std::map<std::pair<Instant, TimerId>, env::Task> timers_;
-};
 
 struct FakeChild {
   env::ProcessOptions options;
