@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kTarget = 4;
 constexpr int kReplicasMax = 7;
-constexpr uint64_t kSeeds = 100;
+constexpr uint64_t kSeeds = 40;
 
 UpConfig Config() {
   UpConfig config;

@@ -68,6 +68,7 @@ class Supervisor {
 
   int ready() const { return set_.Count(ReplicaState::kReady); }
   int desired() const { return set_.desired(); }
+  bool stopping() const { return stopping_; }
 
  private:
   using Action = ReplicaSet::Action;
