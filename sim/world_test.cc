@@ -47,7 +47,7 @@ struct Peer final : env::StreamEvents {
 
 std::string Pattern(size_t size, char first) {
   std::string text(size, ' ');
-  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(first + i % 26);
+  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(first + static_cast<char>(i % 26));
   return text;
 }
 

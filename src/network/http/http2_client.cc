@@ -35,9 +35,9 @@ class ClientStream final : public Http2Stream, public RequestSender {
     const std::string length = std::to_string(head.content_length.value_or(0));
     Http2Fields fields;
     fields.Add(":method", head.method);
-    fields.Add(":scheme", head.scheme.empty() ? "http" : head.scheme);
+    fields.Add(":scheme", head.scheme.empty() ? std::string_view("http") : head.scheme);
     if (!head.authority.empty()) fields.Add(":authority", head.authority);
-    fields.Add(":path", head.target.empty() ? "/" : head.target);
+    fields.Add(":path", head.target.empty() ? std::string_view("/") : head.target);
     fields.AddAll(head.headers);
     if (!end_of_request && head.content_length) fields.Add("content-length", length);
     output_ended_ = end_of_request;
