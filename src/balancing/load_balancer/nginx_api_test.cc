@@ -1,0 +1,199 @@
+#include "balancing/load_balancer/nginx_api.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "balancing/load_balancer/nginx_api_json.h"
+#include "balancing/load_balancer/state_json.h"
+#include "core/base/text.h"
+#include "core/json/value.h"
+
+namespace tepal::lb {
+namespace {
+
+// A dispatcher without health checks behind the control interface.
+class FakeControl final : public EndpointControl {
+ public:
+  FakeControl() : random_(1), dispatcher_(WithoutChecks(), random_) {}
+
+  EndpointId AddEndpoint(EndpointSpec spec) override {
+    return dispatcher_.Add(std::move(spec), now_);
+  }
+  Status DrainEndpoint(EndpointId id, Function<void()>) override {
+    return dispatcher_.Drain(id, now_);
+  }
+  Status RemoveEndpoint(EndpointId id) override { return dispatcher_.Remove(id, now_); }
+  Status SetDown(EndpointId id, bool down) override { return dispatcher_.SetDown(id, down, now_); }
+  Status SetWeight(EndpointId id, uint32_t weight) override {
+    return dispatcher_.SetWeight(id, weight);
+  }
+  Status SetInFlightMax(EndpointId id, uint32_t most) override {
+    return dispatcher_.SetInFlightMax(id, most);
+  }
+  BalancerState Read() override {
+    BalancerState state;
+    state.upstream = "backend";
+    state.now = now_;
+    state.wall_now = WallTime(1'760'000'000s);
+    state.started = WallTime(1'759'999'990s);
+    for (Dispatcher::EndpointStatus& status : dispatcher_.Endpoints()) {
+      EndpointReading reading;
+      reading.requests = status.traffic->requests.load();
+      reading.responses = {0, 7, 0, 1, 0};
+      reading.status = std::move(status);
+      state.endpoints.push_back(std::move(reading));
+    }
+    state.requests = 8;
+    state.responses = {0, 7, 0, 1, 0};
+    return state;
+  }
+  Dispatcher& dispatcher() { return dispatcher_; }
+
+ private:
+  static Dispatcher::Options WithoutChecks() {
+    Dispatcher::Options options;
+    options.health.enabled = false;
+    return options;
+  }
+  Instant now_{100s};
+  env::SeededRandom random_;
+  Dispatcher dispatcher_;
+};
+
+class NginxApiTest : public testing::Test {
+ protected:
+  // The answer's body, parsed; checks the status.
+  json::Value Ask(std::string_view method, std::string_view path, int status = 200,
+                  std::string_view body = "") {
+    last_ = AnswerNginxApi(control_, method, path, body);
+    EXPECT_EQ(last_.status, status) << method << " " << path << ": " << last_.body;
+    const auto value = json::Parse(last_.body);
+    EXPECT_TRUE(value.ok()) << last_.body;
+    return value.ok() ? *value : json::Value();
+  }
+  // "a.0.b" into nested objects and arrays.
+  static const json::Value& At(const json::Value& value, std::string_view path) {
+    static const json::Value kNothing;
+    const json::Value* at = &value;
+    for (const std::string_view part : Split(path, '.')) {
+      if (at->AsArray() != nullptr) {
+        const size_t index = ParseNumber<size_t>(part).value_or(SIZE_MAX);
+        at = index < at->AsArray()->size() ? &(*at->AsArray())[index] : nullptr;
+      } else {
+        at = at->Find(part);
+      }
+      if (at == nullptr) return kNothing;
+    }
+    return *at;
+  }
+  static std::string Text(const json::Value& value, std::string_view path) {
+    const std::string* text = At(value, path).AsString();
+    return text == nullptr ? "(none)" : *text;
+  }
+  static int64_t Number(const json::Value& value, std::string_view path) {
+    const int64_t* number = At(value, path).AsInt();
+    return number == nullptr ? -1 : *number;
+  }
+
+  static constexpr std::string_view kServers = "/api/9/http/upstreams/backend/servers";
+  FakeControl control_;
+  AdminAnswer last_;
+};
+
+TEST_F(NginxApiTest, RootsListWhatIsBelow) {
+  EXPECT_EQ(Number(Ask("GET", "/api/"), "0"), 9);
+  EXPECT_EQ(Text(Ask("GET", "/api/9/"), "2"), "http");
+  EXPECT_EQ(Text(Ask("GET", "/api/9/http/"), "2"), "upstreams");
+  EXPECT_EQ(Text(Ask("GET", "/api/9/nginx"), "timestamp"), "2025-10-09T08:53:20.000Z");
+  EXPECT_EQ(Number(Ask("GET", "/api/9/connections"), "active"), 0);
+  EXPECT_EQ(Number(Ask("GET", "/api/9/http/requests"), "total"), 8);
+  EXPECT_EQ(Number(Ask("GET", "/api/9/http/server_zones"), "backend.responses.total"), 8);
+}
+
+TEST_F(NginxApiTest, PeersHaveTheShapeThatMonitoringReads) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000", "weight": 3, "max_conns": 20})");
+  EXPECT_EQ(last_.location, "/api/9/http/upstreams/backend/servers/1");
+  (void)control_.dispatcher().Admit(1, true, Instant(101s));
+  const json::Value all = Ask("GET", "/api/9/http/upstreams/");
+  EXPECT_EQ(Text(all, "backend.peers.0.server"), "10.0.0.1:8000");
+  EXPECT_EQ(Text(all, "backend.peers.0.state"), "up");
+  EXPECT_EQ(Number(all, "backend.peers.0.weight"), 3);
+  EXPECT_EQ(Number(all, "backend.peers.0.max_conns"), 20);
+  EXPECT_EQ(Number(all, "backend.peers.0.active"), 1);
+  EXPECT_EQ(Number(all, "backend.peers.0.requests"), 1);
+  EXPECT_EQ(Number(all, "backend.peers.0.responses.2xx"), 7);
+  EXPECT_EQ(Number(all, "backend.zombies"), 0);
+  EXPECT_EQ(Number(all, "backend.queue.overflows"), 0);
+  EXPECT_EQ(Text(Ask("GET", "/api/9/http/upstreams/backend"), "peers.0.state"), "up");
+
+  // Removed with a request in progress: a zombie.
+  Ask("DELETE", Concat(kServers, "/1"));
+  const json::Value after = Ask("GET", "/api/9/http/upstreams/backend");
+  EXPECT_EQ(Number(after, "zombies"), 1);
+  EXPECT_TRUE(At(after, "peers").AsArray()->empty());
+}
+
+TEST_F(NginxApiTest, ServersAreDrainedTakenDownAndBroughtBack) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.2:8000", "down": true})");
+  const auto state = [&](std::string_view peer) {
+    return Text(Ask("GET", "/api/9/http/upstreams/backend"), Concat("peers.", peer, ".state"));
+  };
+  EXPECT_EQ(state("1"), "down");
+  Ask("PATCH", Concat(kServers, "/2"), 200, R"({"down": false})");
+  EXPECT_EQ(state("1"), "up");
+  const json::Value drained = Ask("PATCH", Concat(kServers, "/1"), 200, R"({"drain": true})");
+  EXPECT_TRUE(*At(drained, "drain").AsBool());
+  EXPECT_EQ(state("0"), "draining");
+  Ask("PATCH", Concat(kServers, "/1"), 200, R"({"drain": false, "weight": 5})");
+  EXPECT_EQ(state("0"), "up");
+  EXPECT_EQ(Number(Ask("GET", Concat(kServers, "/1")), "weight"), 5);
+  const json::Value left = Ask("DELETE", Concat(kServers, "/1"));
+  EXPECT_EQ(left.AsArray()->size(), 1u);
+  EXPECT_EQ(Number(left, "0.id"), 2);
+}
+
+TEST_F(NginxApiTest, MistakesAreNamed) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  const auto code = [&](std::string_view method, std::string_view path, int status,
+                        std::string_view body = "") {
+    return Text(Ask(method, path, status, body), "error.code");
+  };
+  EXPECT_EQ(code("GET", "/api/8/nginx", 404), "UnknownVersion");
+  EXPECT_EQ(code("GET", "/api/9/nothing", 404), "PathNotFound");
+  EXPECT_EQ(code("GET", "/api/9/http/upstreams/other", 404), "UpstreamNotFound");
+  EXPECT_EQ(code("GET", Concat(kServers, "/99"), 404), "UpstreamServerNotFound");
+  EXPECT_EQ(code("GET", Concat(kServers, "/x"), 404), "UpstreamServerNotFound");
+  EXPECT_EQ(code("POST", "/api/9/nginx", 405), "MethodNotSupported");
+  EXPECT_EQ(code("PUT", Concat(kServers, "/1"), 405), "MethodNotSupported");
+  const auto text = [&](std::string_view method, std::string_view path, std::string_view body) {
+    return Text(Ask(method, path, 400, body), "error.text");
+  };
+  EXPECT_EQ(text("POST", kServers, "{}"), "missing \"server\" argument");
+  EXPECT_EQ(text("POST", kServers, "[]"), "expected a JSON object");
+  text("POST", kServers, "{");
+  text("POST", kServers, R"({"server": "nowhere"})");
+  EXPECT_EQ(text("PATCH", Concat(kServers, "/1"), R"({"weight": 0})"),
+            "\"weight\" must be a whole number of at least 1");
+  EXPECT_EQ(text("PATCH", Concat(kServers, "/1"), R"({"down": 1})"), "\"down\" must be a boolean");
+  EXPECT_NE(text("PATCH", Concat(kServers, "/1"), R"({"route": "a"})").find("unknown parameter"),
+            std::string::npos);
+  EXPECT_EQ(text("PATCH", Concat(kServers, "/1"), R"({"server": "10.0.0.9:1"})"),
+            "the address of a server cannot be changed: add another one");
+}
+
+TEST_F(NginxApiTest, OwnStateIsJson) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  const auto state = json::Parse(StateJson(control_.Read(), R"({"desired": 3})"));
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ(Text(*state, "endpoints.0.state"), "up");
+  EXPECT_EQ(Number(*state, "extra.desired"), 3);
+  EXPECT_TRUE(At(*state, "latency_p50_ms").is_null());
+  EXPECT_TRUE(json::Parse(StateJson(control_.Read(), "")).ok());
+}
+
+}  // namespace
+}  // namespace tepal::lb
