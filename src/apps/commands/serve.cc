@@ -1,0 +1,209 @@
+// tepal serve: the inference server.
+//
+// The main thread's loop accepts connections, serves its share of them, the metrics page and the
+// signals; more loops serve the rest. A stop goes in steps, each of which a second signal cuts
+// short: not ready, a lame-duck window, connections closed between two requests, requests finished,
+// models unloaded.
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "apps/commands/commands.h"
+#include "apps/commands/serve_flags.h"
+#include "core/base/text.h"
+#include "core/runtime/runtime.h"
+#include "core/runtime/worker_threads.h"
+#include "network/net/http_server.h"
+#include "serving/frontend/http/http_frontend.h"
+#include "serving/frontend/http/metrics_page.h"
+
+namespace tepal::commands {
+namespace {
+
+constexpr int kHttpThreadsMax = 8;
+constexpr int kBlockingThreads = 4;  // Loading and unloading by request.
+
+// Sockets bound by whoever started us (LISTEN_FDS): HTTP first, then metrics.
+constexpr int kFirstInherited = 3;
+
+int InheritedSockets() {
+  const char* count = std::getenv("LISTEN_FDS");
+  const char* owner = std::getenv("LISTEN_PID");
+  if (count == nullptr || owner == nullptr) return 0;
+  if (ParseNumber<int>(owner) != getpid()) return 0;
+  return ParseNumber<int>(count).value_or(0);
+}
+
+// What taskset or a container's cpuset leaves us.
+int CoresAllowed() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+Result<env::Address> AddressOf(const std::string& host, uint16_t port) {
+  return env::Address::Parse(host.find(':') == std::string::npos ? Concat(host, ":", port)
+                                                                 : Concat("[", host, "]:", port));
+}
+
+class Server {
+ public:
+  explicit Server(ServeOptions options) : options_(std::move(options)) {}
+
+  Status Start();
+  int Run();  // Until a signal has ended it; the exit code.
+
+ private:
+  Status StartLoops();
+  Status Open(net::HttpServer& server, int inherited_index, const std::string& host, uint16_t port,
+              std::string_view what);
+  void OnSignal();
+  void Drain();
+  void Finish(bool in_time);
+
+  const ServeOptions options_;
+  std::unique_ptr<runtime::EpollLoop> loop_;
+  std::unique_ptr<runtime::LoopThreads> threads_;
+  std::unique_ptr<env::Executor> blocking_;
+  std::unique_ptr<ServerCore> core_;
+  telemetry::MetricsRegistry metrics_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<net::HttpServer> metrics_server_;
+  env::EventLoop::TimerId window_timer_ = 0;
+  env::EventLoop::TimerId exit_timer_ = 0;
+  int signals_ = 0;
+  int exit_code_ = 0;
+};
+
+Status Server::StartLoops() {
+  ASSIGN_OR_RETURN(loop_, runtime::EpollLoop::New());
+  // Before any other thread exists, so that they all inherit the blocked signals.
+  RETURN_IF_ERROR(loop_->WatchSignals({SIGTERM, SIGINT}, [this](int) { OnSignal(); }));
+  int count = options_.http_thread_count;
+  if (count == 0) {
+    count = std::min(kHttpThreadsMax, CoresAllowed());
+  }
+  if (count > 1) {
+    ASSIGN_OR_RETURN(threads_, runtime::LoopThreads::Start("http", count - 1));
+  }
+  blocking_ = runtime::NewThreadPool("blocking", kBlockingThreads);
+  return {};
+}
+
+Status Server::Open(net::HttpServer& server, int inherited_index, const std::string& host,
+                    uint16_t port, std::string_view what) {
+  std::optional<Result<env::Address>> bound;
+  if (inherited_index < InheritedSockets()) {
+    bound = server.ListenOn(kFirstInherited + inherited_index);
+  } else {
+    ASSIGN_OR_RETURN(const env::Address address, AddressOf(host, port));
+    bound = server.Listen(address, {.reuse_port = options_.reuse_http_port, .backlog = 1024});
+  }
+  if (!bound->ok()) return bound->status();
+  telemetry::LogInfo(Concat("Started ", what, " at ", bound->value().ToString()));
+  return {};
+}
+
+Status Server::Start() {
+  RETURN_IF_ERROR(telemetry::SetLogSettings(options_.log));
+  RETURN_IF_ERROR(StartLoops());
+  std::vector<env::EventLoop*> loops = {loop_.get()};
+  if (threads_ != nullptr) {
+    for (env::EventLoop* loop : threads_->loops()) loops.push_back(loop);
+  }
+  ASSIGN_OR_RETURN(
+      core_, NewServerCore(options_.core, {runtime::SystemClock(), runtime::SystemFileSystem(),
+                                           runtime::SystemThreads()}));
+  if (options_.allow_metrics) {
+    AddInferenceMetrics(metrics_, *core_);
+    metrics_server_ = std::make_unique<net::HttpServer>(
+        std::vector<env::EventLoop*>{loop_.get()}, net::HttpServer::Options{},
+        [this](env::EventLoop&) { return NewMetricsFrontend(metrics_); });
+    RETURN_IF_ERROR(
+        Open(*metrics_server_, 1,
+             options_.metrics_address.empty() ? options_.http_address : options_.metrics_address,
+             options_.metrics_port, "Metrics Service"));
+  }
+  if (options_.allow_http) {
+    net::HttpServer::Options server;
+    server.limits.body_bytes_max = options_.http_body_bytes_max;
+    HttpFrontendOptions frontend;
+    frontend.server_id = options_.server_id;
+    frontend.body_bytes_max = options_.http_body_bytes_max;
+    http_ =
+        std::make_unique<net::HttpServer>(loops, server, [this, frontend](env::EventLoop& loop) {
+          return NewHttpFrontend(*core_, loop, *blocking_, frontend);
+        });
+    RETURN_IF_ERROR(Open(*http_, 0, options_.http_address, options_.http_port, "HTTPService"));
+  }
+  return {};
+}
+
+int Server::Run() {
+  loop_->Run();
+  return exit_code_;
+}
+
+void Server::OnSignal() {
+  switch (++signals_) {
+    case 1:
+      telemetry::LogInfo(Concat("Stopping: not ready from now on; serving for ",
+                                ToSeconds(options_.lame_duck), " s more"));
+      core_->SetLameDuck();
+      window_timer_ = loop_->RunAfter(options_.lame_duck, [this] { Drain(); });
+      break;
+    case 2:
+      telemetry::LogInfo("Second signal: the lame-duck window is cut short");
+      loop_->Cancel(window_timer_);
+      Drain();
+      break;
+    default:
+      telemetry::LogWarning("Third signal: requests in flight are given up");
+      Finish(false);
+  }
+}
+
+void Server::Drain() {
+  exit_timer_ = loop_->RunAfter(options_.exit_time_max, [this] {
+    telemetry::LogError("Exit timeout expired. Exiting immediately.");
+    Finish(false);
+  });
+  if (http_ == nullptr) return Finish(true);
+  http_->Drain([this] { Finish(true); });
+}
+
+void Server::Finish(bool in_time) {
+  loop_->Cancel(exit_timer_);
+  if (http_ != nullptr) http_->Stop();
+  if (metrics_server_ != nullptr) metrics_server_->Stop();
+  const Status stopped = core_->Stop(in_time ? options_.exit_time_max : 0s);
+  if (!stopped.ok()) telemetry::LogError(stopped.message());
+  exit_code_ = in_time && stopped.ok() ? 0 : 1;
+  loop_->Stop();
+}
+
+}  // namespace
+
+int RunServe(Arguments arguments) {
+  ServeOptions serve_options;
+  options::FlagSet flags = ServeFlags(serve_options);
+  std::vector<std::string> rest;
+  if (const auto exit_code = options::ParseOrExplain(flags, arguments, rest)) return *exit_code;
+  if (!rest.empty()) {
+    std::fprintf(stderr, "tepal serve: unexpected word '%s'; every option begins with --\n",
+                 rest.front().c_str());
+    return 2;
+  }
+  Server server(std::move(serve_options));
+  if (const Status status = server.Start(); !status.ok()) {
+    telemetry::LogError(status.message());
+    return 1;
+  }
+  return server.Run();
+}
+
+}  // namespace tepal::commands
