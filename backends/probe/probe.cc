@@ -23,8 +23,11 @@ void Ignore(Error* error) { TRITONSERVER_ErrorDelete(error); }
 class Probe : public Model {
  public:
   explicit Probe(std::string what) : what_(std::move(what)) {}
-  ~Probe() override {
+
+  // A host may free an instance once this has returned: its requests must be answered.
+  void FinishInstance() {
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
   void Execute(TRITONBACKEND_ModelInstance* instance, RequestBatch batch) override {
@@ -178,6 +181,12 @@ TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {
 }
 TRITONSERVER_Error* TRITONBACKEND_ModelFinalize(TRITONBACKEND_Model* model) {
   return FinalizeModel(model);
+}
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceFinalize(TRITONBACKEND_ModelInstance* instance) {
+  TRITONBACKEND_Model* model = nullptr;
+  TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceModel(instance, &model));
+  static_cast<Probe*>(ModelOf(model))->FinishInstance();
+  return nullptr;
 }
 TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(TRITONBACKEND_ModelInstance* instance,
                                                        TRITONBACKEND_Request** requests,
