@@ -18,7 +18,6 @@ class SimulatedListener final : public env::Listener, private Pollable {
     loop_.Add(*this);
   }
   ~SimulatedListener() override {
-    if (destroyed_ != nullptr) *destroyed_ = true;
     loop_.Remove(*this);
     network_.Forget(address_);
     // What was not accepted is reset.
@@ -38,14 +37,12 @@ class SimulatedListener final : public env::Listener, private Pollable {
  private:
   bool Ready() const override { return !paused_ && !backlog_.empty(); }
   void Poll() override {
-    bool destroyed = false;
-    destroyed_ = &destroyed;
-    while (!destroyed && Ready()) {
+    const std::weak_ptr<int> alive = alive_;
+    while (!alive.expired() && Ready()) {
       std::unique_ptr<env::Stream> stream = std::move(backlog_.front());
       backlog_.pop_front();
       on_accept_(std::move(stream));
     }
-    if (!destroyed) destroyed_ = nullptr;
   }
 
   SimulatedNetwork& network_;
@@ -54,7 +51,7 @@ class SimulatedListener final : public env::Listener, private Pollable {
   Function<void(std::unique_ptr<env::Stream>)> on_accept_;
   std::deque<std::unique_ptr<env::Stream>> backlog_;
   bool paused_ = false;
-  bool* destroyed_ = nullptr;
+  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 // An attempt to connect: asked over the network, answered in a turn of its loop.

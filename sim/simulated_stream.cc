@@ -17,7 +17,6 @@ SimulatedStream::SimulatedStream(SimulatedNetwork& network, std::shared_ptr<Link
 }
 
 SimulatedStream::~SimulatedStream() {
-  if (destroyed_ != nullptr) *destroyed_ = true;
   if (loop_ != nullptr) loop_->Remove(*this);
   out().stream = nullptr;
   if (reset_) return;
@@ -47,12 +46,10 @@ bool SimulatedStream::Ready() const {
 }
 
 void SimulatedStream::Poll() {
-  bool destroyed = false;
-  destroyed_ = &destroyed;
+  const std::weak_ptr<int> alive = alive_;
   if (watch_readable_ && CanRead()) events_->OnReadable();
-  if (destroyed) return;
+  if (alive.expired()) return;
   if (watch_writable_ && CanWrite()) events_->OnWritable();
-  if (!destroyed) destroyed_ = nullptr;
 }
 
 void SimulatedStream::Notify() {

@@ -70,7 +70,7 @@ class SimulatedStream final : public env::Stream, private Pollable {
   bool write_shut_ = false;
   bool reset_ = false;
   bool abort_ = false;
-  bool* destroyed_ = nullptr;  // Set during Poll.
+  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 }  // namespace tepal::sim
