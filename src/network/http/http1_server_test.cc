@@ -385,7 +385,7 @@ TEST_F(Http1ServerTest, ContinueIsSentWhenTheBodyIsWanted) {
 
 struct EarlyHandler final : RequestHandler {
   struct Receiver final : RequestReceiver {
-    explicit Receiver(EarlyHandler& h) : handler(h) {}
+    explicit Receiver(EarlyHandler& early) : handler(early) {}
     std::span<std::byte> BodyRoom(size_t) override {
       return handler.room ? std::span<std::byte>(waste) : std::span<std::byte>();
     }
@@ -395,8 +395,8 @@ struct EarlyHandler final : RequestHandler {
     EarlyHandler& handler;
     std::byte waste[100];
   };
-  std::unique_ptr<RequestReceiver> OnRequest(RequestHead, ResponseSender& s) override {
-    sender = &s;
+  std::unique_ptr<RequestReceiver> OnRequest(RequestHead, ResponseSender& its_sender) override {
+    sender = &its_sender;
     if (answer) RespondNow();
     return std::make_unique<Receiver>(*this);
   }

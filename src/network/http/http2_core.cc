@@ -185,7 +185,6 @@ struct Http2Core::Callbacks {
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, Data);
     nghttp2_session_callbacks_set_on_stream_close_callback(calls, Closed);
     nghttp2_option_set_no_auto_window_update(options, 1);
-    nghttp2_option_set_no_closed_streams(options, 1);
     const int error = core.server_ ? nghttp2_session_server_new2(&session, calls, &core, options)
                                    : nghttp2_session_client_new2(&session, calls, &core, options);
     TEPAL_CHECK(error == 0);

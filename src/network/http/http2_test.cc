@@ -20,25 +20,7 @@ class Http2Test : public ::testing::Test {
     server = NewHttp2ServerSession(limits, host, *handler);
     client = NewHttp2ClientSession(limits, host);
   }
-  // Moves everything both ways until nothing is left.
-  void Exchange() {
-    for (bool moved = true; moved;) {
-      const std::string up = TakeAllOutput(*client, host.now);
-      moved = !up.empty();
-      for (std::string_view rest = up; !rest.empty();) {
-        const int64_t taken = GiveOnce(*server, rest, host.now);
-        if (taken <= 0) break;
-        rest.remove_prefix(static_cast<size_t>(taken));
-      }
-      const std::string down = TakeAllOutput(*server, host.now);
-      moved = moved || !down.empty();
-      for (std::string_view rest = down; !rest.empty();) {
-        const int64_t taken = GiveOnce(*client, rest, host.now);
-        if (taken <= 0) break;
-        rest.remove_prefix(static_cast<size_t>(taken));
-      }
-    }
-  }
+  void Exchange() { MoveAll(*client, *server, host.now); }
   RequestSender* Send(Answer& into, RequestHead head, bool end) {
     return client->Send(head, end, std::make_unique<RecordingReceiver>(into));
   }

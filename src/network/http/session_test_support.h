@@ -68,6 +68,17 @@ inline std::string Give(Session& session, std::string_view bytes, Instant now) {
   return output;
 }
 
+// Moves everything both ways until there is nothing left to move.
+inline void MoveAll(Session& client, Session& server, Instant now) {
+  std::string up = TakeAllOutput(client, now);
+  std::string down = TakeAllOutput(server, now);
+  while (!up.empty() || !down.empty()) {
+    down += Give(server, up, now);
+    up = Give(client, down, now);
+    down.clear();
+  }
+}
+
 // Writes every event down; answers each request, once it is complete, by `respond` if given, else
 // with its body.
 class RecordingHandler final : public RequestHandler {
