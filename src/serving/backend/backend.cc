@@ -144,7 +144,15 @@ Status BackendLibrary::AskAttributes() {
   return {};
 }
 
-BackendManager::BackendManager(Options options) : options_(std::move(options)) {}
+BackendManager::BackendManager(Options options) : options_(std::move(options)) {
+  // Plugins that were linked with Triton's library find this empty one by its name.
+  for (const std::string& directory : options_.directories) {
+    const std::string stub = Concat(directory, "/../libtritonserver.so");
+    if (IsFile(stub) && dlopen(stub.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+      telemetry::LogWarning(Concat("cannot open ", stub, ": ", dlerror()));
+    }
+  }
+}
 
 BackendSettings BackendManager::SettingsFor(const std::string& name) const {
   BackendSettings settings = {

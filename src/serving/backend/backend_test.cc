@@ -75,6 +75,12 @@ TEST(BackendManager, KeepsWhatItHasLoaded) {
   EXPECT_EQ(*first, *manager.Get("identity", {}));
 }
 
+TEST(BackendManager, LoadsAPluginThatWasLinkedWithTritonsLibrary) {
+  BackendManager manager({{testing::PluginDirectory()}, {}, true});
+  const auto library = manager.Get("linked", {});
+  EXPECT_TRUE(library.ok()) << library.status().ToString();
+}
+
 TEST(BackendManager, PrefersTheModelsOwnPlugin) {
   const Folder folder;
   std::filesystem::copy(testing::PluginDirectory() + "/add_sub/libtriton_add_sub.so",
