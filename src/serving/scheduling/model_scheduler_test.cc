@@ -127,7 +127,7 @@ TEST_F(ModelSchedulerTest, TheQueueDelayEndsWithoutAnotherArrival) {
 }
 
 TEST_F(ModelSchedulerTest, ATimeoutCountsWhileEveryInstanceIsBusy) {
-  options_.batching.queue_policy_default.default_timeout_us = 1000;
+  options_.batching.queue_policy_default.allow_timeout_override = true;
   for (const bool runs_inline : {true, false}) {
     Gate entered, leave;
     FakeExecutor executor(runs_inline, [&](Batch batch) {
@@ -138,7 +138,10 @@ TEST_F(ModelSchedulerTest, ATimeoutCountsWhileEveryInstanceIsBusy) {
     Start({&executor});
     std::thread busy([&] { Send("a"); });
     entered.Wait();
-    const auto late = Send("b");
+    const auto late = std::make_shared<FakeSink>();
+    auto request = Request("b", late);
+    request->timeout_us = 1000;
+    ASSERT_TRUE(scheduler_->Enqueue(std::move(request)).ok());
     const InferenceResponse& answer = late->Wait();  // While the instance is still held.
     EXPECT_EQ(answer.status.code(), StatusCode::kUnavailable);
     EXPECT_EQ(answer.status.message(), "Request timeout expired");
