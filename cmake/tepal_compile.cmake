@@ -16,3 +16,7 @@ if(TEPAL_SANITIZE)
     -fno-sanitize-recover=all)
   target_link_options(tepal_compile INTERFACE -fsanitize=${TEPAL_SANITIZE})
 endif()
+if(TEPAL_FUZZERS)
+  # Coverage for libFuzzer, without its main.
+  target_compile_options(tepal_compile INTERFACE -fsanitize=fuzzer-no-link)
+endif()
