@@ -51,3 +51,8 @@ tepal_room(apps/commands           STANDS_ON runtime options frontend load_balan
 if(TARGET tepal_supervisor_test)
   target_link_libraries(tepal_supervisor_test PRIVATE tepal_scheduling)
 endif()
+
+# Tests of a room may use rooms above it.
+if(TARGET tepal_net_test)
+  target_link_libraries(tepal_net_test PRIVATE tepal_runtime)  # Real loops and sockets.
+endif()

@@ -20,8 +20,18 @@ ClientPool::~ClientPool() {
 void ClientPool::Send(std::shared_ptr<ClientCall> call) {
   if (Member* member = FindFree()) return Give(*member, call);
   waiting_.push_back(std::move(call));
-  // One connection carries every stream of HTTP/2 that it has room for; it may be on its way.
-  if (!options_.http2 || attempts_.empty()) Open();
+  if (!group_->in_turn()) return OpenForWaiting();
+  // Asked for from within an answer, whose connection is about to become free.
+  group_->loop().Defer([alive = std::weak_ptr<int>(alive_), this] {
+    if (!alive.expired()) OpenForWaiting();
+  });
+}
+
+void ClientPool::OpenForWaiting() {
+  std::erase_if(waiting_, [](const auto& call) { return !call->waiting(); });
+  // One connection carries every stream of HTTP/2 that it has room for.
+  const size_t wanted = options_.http2 ? std::min<size_t>(waiting_.size(), 1) : waiting_.size();
+  while (attempts_.size() < wanted) Open();
 }
 
 ClientPool::Member* ClientPool::FindFree() {
@@ -127,7 +137,7 @@ void ClientPool::OnConnectionTurn(Connection& connection) {
 
 void ClientPool::OnConnectionClosed(Connection& connection) {
   const std::unique_ptr<Connection> gone = Remove(connection.owner_slot);
-  if (options_.http2 && !waiting_.empty() && attempts_.empty() && FindFree() == nullptr) Open();
+  if (options_.http2 && FindFree() == nullptr) OpenForWaiting();
 }
 
 std::unique_ptr<Connection> ClientPool::Remove(size_t slot) {

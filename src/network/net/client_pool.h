@@ -49,6 +49,7 @@ class ClientPool final : public ConnectionOwner {
   void Give(Member& member, const std::shared_ptr<ClientCall>& call);
   std::shared_ptr<ClientCall> NextWaiting();
   void ServeWaiting(Member& member);
+  void OpenForWaiting();
   void Open();
   void OnConnected(uint64_t attempt, Result<std::unique_ptr<env::Stream>> stream);
   void OnAttemptFailed(uint64_t attempt, const Status& why);
@@ -70,6 +71,7 @@ class ClientPool final : public ConnectionOwner {
   uint64_t attempts_made_ = 0;
   std::deque<std::shared_ptr<ClientCall>> waiting_;
   env::EventLoop::TimerId sweep_timer_ = 0;
+  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 }  // namespace tepal::net
