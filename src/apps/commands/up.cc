@@ -13,6 +13,8 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +37,7 @@ namespace {
 constexpr int kBalancerThreadsMax = 8;
 constexpr uint64_t kConfigBytesMax = 1 << 20;
 constexpr Duration kStatePeriod = 1s;
+constexpr std::streamoff kLastLineMax = 2000;
 constexpr Duration kConnectionsDrainMax = 10s;  // For clients that keep asking, at a stop.
 
 struct UpFlags {
@@ -84,6 +87,16 @@ std::string TimeOfDay(WallTime now) {
   char text[16];
   std::strftime(text, sizeof(text), "%H:%M:%S", &local);
   return text;
+}
+
+// The last line with something on it, of at most kLastLineMax bytes.
+std::string LastLine(const std::string& path) {
+  std::ifstream file(path, std::ios::ate);
+  const std::streamoff size = file ? std::streamoff(file.tellg()) : 0;
+  file.seekg(std::max<std::streamoff>(0, size - kLastLineMax));
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  while (text.ends_with('\n')) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
 }
 
 std::vector<std::string> ServeArguments(const supervisor::UpConfig& config,
@@ -190,7 +203,7 @@ Status UpProcess::StartSupervisor() {
                  Function<void(Result<std::string>)> done) {
             Fetch(to, path, time_max, std::move(done));
           },
-          [this](std::string_view line) { Tell(line); }, [this] { loop_->Stop(); }});
+          &LastLine, [this](std::string_view line) { Tell(line); }, [this] { loop_->Stop(); }});
   supervisor_->Start();
   if (flags_.json) PrintState();
   return {};

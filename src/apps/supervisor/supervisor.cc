@@ -115,8 +115,7 @@ void Supervisor::Do(const Action& action) {
 }
 
 void Supervisor::StartReplica(const Action& action) {
-  const ReplicaProcess::Plan plan{options_.program, options_.serve_arguments,
-                                  Concat(options_.log_directory, "/replica-", action.slot, ".log")};
+  const ReplicaProcess::Plan plan{options_.program, options_.serve_arguments, LogOf(action.slot)};
   Result<ReplicaProcess> started = ReplicaProcess::Start(
       action.replica, action.slot, plan, seams_.bind, seams_.processes, seams_.loop.Now(),
       [self = self_, id = action.replica](env::ProcessExit exit) {
@@ -150,8 +149,12 @@ void Supervisor::OnExit(ReplicaId id, env::ProcessExit exit) {
   if (replica == nullptr) return;
   const ReplicaState state = StateOf(*replica);
   if (state == ReplicaState::kStarting || state == ReplicaState::kReady) {
-    Tell(Concat(NameOf(*replica), " died while ", Name(state), ": ", Describe(exit), "; see ",
-                options_.log_directory, "/replica-", replica->slot, ".log"));
+    const std::string log = LogOf(replica->slot);
+    Tell(
+        Concat(NameOf(*replica), " died while ", Name(state), ": ", Describe(exit), "; see ", log));
+    // Whoever was killed had no time to say why; whoever gave up said it last.
+    const std::string last_line = exit.signalled ? std::string() : seams_.last_line(log);
+    if (!last_line.empty()) Tell(Concat("  it said: ", last_line));
   } else {
     Tell(NameOf(*replica) + " has stopped");
   }
@@ -258,6 +261,10 @@ ReplicaState Supervisor::StateOf(const ReplicaProcess& replica) const {
 
 std::string Supervisor::NameOf(const ReplicaProcess& replica) const {
   return Concat("replica ", replica.slot, " (process ", replica.process->pid(), ")");
+}
+
+std::string Supervisor::LogOf(int slot) const {
+  return Concat(options_.log_directory, "/replica-", slot, ".log");
 }
 
 }  // namespace tepal::supervisor

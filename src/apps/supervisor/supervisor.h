@@ -51,6 +51,8 @@ class Supervisor {
     env::CpuGroups* groups;  // Null when slots have no quota.
     BindListener bind;
     Fetch fetch;
+    // The last line of a log, for the message about a replica that died; may be empty.
+    Function<std::string(const std::string& path)> last_line;
     Function<void(std::string_view)> tell;  // One line for people about what has just happened.
     Function<void()> on_finished;           // After Stop: every process has gone.
   };
@@ -94,6 +96,7 @@ class Supervisor {
   ReplicaProcess* Find(ReplicaId id);
   ReplicaState StateOf(const ReplicaProcess& replica) const;
   std::string NameOf(const ReplicaProcess& replica) const;
+  std::string LogOf(int slot) const;
   void Tell(std::string_view line) { seams_.tell(line); }
 
   Options options_;

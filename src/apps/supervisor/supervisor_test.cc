@@ -146,6 +146,7 @@ class SupervisorTest : public ::testing::Test {
                                  Function<void(Result<std::string>)> done) {
                             Answer(to, path, time_max, std::move(done));
                           },
+                          [](const std::string& path) { return "the end of " + path; },
                           [this](std::string_view line) { lines_.emplace_back(line); },
                           [this] { finished_ = true; }});
     supervisor_->Start();
@@ -232,6 +233,14 @@ TEST_F(SupervisorTest, AKilledReplicaLosesItsTrafficAtOnceAndComesBack) {
   loop_.RunFor(2s);
   EXPECT_EQ(supervisor_->ready(), 1);
   EXPECT_EQ(traffic_.endpoints.size(), 1u);
+}
+
+TEST_F(SupervisorTest, AReplicaThatGivesUpSaysWhy) {
+  Start();
+  processes_.Exit(FirstPid(), {false, 1});
+  EXPECT_THAT(lines_, Contains("replica 0 (process 1001) died while starting: exit code 1; see "
+                               "logs/replica-0.log"));
+  EXPECT_THAT(lines_, Contains("  it said: the end of logs/replica-0.log"));
 }
 
 TEST_F(SupervisorTest, ASilentReplicaIsReplaced) {

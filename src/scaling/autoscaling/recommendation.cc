@@ -60,12 +60,13 @@ std::optional<int> FromReplicas(const MetricReading& reading, int replicas,
   return desired;
 }
 
-// Whole above ten, one decimal below, so that a line a second stays short.
+// Whole from ten on, at most one decimal below, so that a line a second stays short.
 std::string Short(double value, const std::string& unit) {
   char digits[64];
-  const bool whole = std::abs(value) >= 10 || value == std::floor(value);
-  std::snprintf(digits, sizeof(digits), whole ? "%.0f" : "%.1f", value);
-  return unit.empty() ? std::string(digits) : Concat(digits, " ", unit);
+  std::snprintf(digits, sizeof(digits), std::abs(value) >= 10 ? "%.0f" : "%.1f", value);
+  std::string text = digits;
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return unit.empty() ? text : Concat(text, " ", unit);
 }
 
 }  // namespace

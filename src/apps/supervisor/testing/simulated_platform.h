@@ -62,7 +62,8 @@ class SimulatedPlatform final : private env::ProcessStarter, private TrafficCont
                                  Function<void(Result<std::string>)> done) {
                             AnswerFetch(to, path, time_max, std::move(done));
                           },
-                          [](std::string_view) {}, [this] { finished_ = true; }});
+                          [](const std::string&) { return std::string(); }, [](std::string_view) {},
+                          [this] { finished_ = true; }});
     supervisor_->Start();
     Settle();
   }
