@@ -19,14 +19,15 @@ import time
 import peers
 
 CONFIG = """name: "%s"
-backend: "identity"
+backend: "%s"
 max_batch_size: 64
 input [{ name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] }]
 output [{ name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] }]
 instance_group [{ kind: KIND_CPU count: 1 }]
 %s"""
-# With the dynamic batcher on both servers hand requests to an instance thread.
-MODELS = {"identity": "", "identity_worker": 'dynamic_batching { }\nparameters { key: "TEPAL_INLINE" value: { string_value: "false" } }\n'}
+# `delay` is an identity too (it may wait; here it does not) and does not ask to run inline, so ours hands requests to an
+# instance thread; Triton's dynamic batcher does the same.
+MODELS = {"inline": ("identity", ""), "worker": ("delay", "dynamic_batching { }")}
 
 LUA = """
 wrk.method = "POST"
@@ -38,9 +39,9 @@ function response(status, headers, body) if status ~= 200 then wrong = (wrong or
 
 
 def make_repository(folder):
-    for name, extra in MODELS.items():
+    for name, (backend, extra) in MODELS.items():
         (folder / name / "1").mkdir(parents=True)
-        (folder / name / "config.pbtxt").write_text(CONFIG % (name, extra))
+        (folder / name / "config.pbtxt").write_text(CONFIG % (name, backend, extra))
 
 
 def make_load(folder):
