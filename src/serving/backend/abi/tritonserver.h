@@ -239,8 +239,8 @@ TRITON_ABI TRITONSERVER_Error* TRITONSERVER_GetMetricKind(TRITONSERVER_Metric* m
 
 // ---- Inference started by a backend (business logic scripting) ----------------------------------
 //
-// Declared so that plugins which can call other models (python) load. Tepal answers each of these
-// with TRITONSERVER_ERROR_UNSUPPORTED and the function's name.
+// Declared so that plugins which can call other models (python) load. Tepal answers each of these,
+// but those that make and delete an allocator, with TRITONSERVER_ERROR_UNSUPPORTED and its name.
 
 typedef TRITONSERVER_Error* (*TRITONSERVER_ResponseAllocatorAllocFn_t)(
     TRITONSERVER_ResponseAllocator* allocator, const char* tensor_name, size_t byte_size,

@@ -228,8 +228,8 @@ TRITONSERVER_Error* TRITONBACKEND_RequestOutputName(TRITONBACKEND_Request* reque
   const size_t count = OutputCount(*request);
   if (index >= count) return OutOfRange("requested outputs", index, count);
   const auto& wanted = request->request->requested_outputs;
-  *output_name = wanted.empty() ? request->instance->model->all_outputs[index].c_str()
-                                : wanted[index].c_str();
+  *output_name =
+      wanted.empty() ? request->instance->model->all_outputs[index].c_str() : wanted[index].c_str();
   return nullptr;
 }
 

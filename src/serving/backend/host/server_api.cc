@@ -310,4 +310,32 @@ TRITONSERVER_Error* TRITONSERVER_BufferAttributesByteSize(TRITONSERVER_BufferAtt
   return nullptr;
 }
 
+// ---- Response allocators ------------------------------------------------------------------------
+//
+// Made by plugins that could start inferences, at load; never called, as none can be started.
+
+TRITONSERVER_Error* TRITONSERVER_ResponseAllocatorNew(
+    TRITONSERVER_ResponseAllocator** allocator, TRITONSERVER_ResponseAllocatorAllocFn_t alloc_fn,
+    TRITONSERVER_ResponseAllocatorReleaseFn_t release_fn,
+    TRITONSERVER_ResponseAllocatorStartFn_t start_fn) {
+  auto fresh = std::make_unique<TRITONSERVER_ResponseAllocator>();
+  fresh->allocate = alloc_fn;
+  fresh->release = release_fn;
+  fresh->start = start_fn;
+  *allocator = fresh.release();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONSERVER_ResponseAllocatorSetQueryFunction(
+    TRITONSERVER_ResponseAllocator* allocator, TRITONSERVER_ResponseAllocatorQueryFn_t query_fn) {
+  allocator->query = query_fn;
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONSERVER_ResponseAllocatorDelete(
+    TRITONSERVER_ResponseAllocator* allocator) {
+  std::unique_ptr<TRITONSERVER_ResponseAllocator>{allocator};
+  return nullptr;
+}
+
 }  // extern "C"

@@ -32,6 +32,13 @@ struct TRITONSERVER_BufferAttributes {
   void* cuda_ipc_handle = nullptr;
 };
 
+struct TRITONSERVER_ResponseAllocator {
+  TRITONSERVER_ResponseAllocatorAllocFn_t allocate = nullptr;
+  TRITONSERVER_ResponseAllocatorReleaseFn_t release = nullptr;
+  TRITONSERVER_ResponseAllocatorStartFn_t start = nullptr;
+  TRITONSERVER_ResponseAllocatorQueryFn_t query = nullptr;
+};
+
 // Only an identity: what a backend may ask of its server it asks through other functions.
 struct TRITONSERVER_Server {};
 

@@ -23,13 +23,6 @@ TRITONSERVER_Error* Unsupported(const char* function) {
 
 extern "C" {
 
-TEPAL_UNSUPPORTED(TRITONSERVER_ResponseAllocatorNew,
-                  (TRITONSERVER_ResponseAllocator**, TRITONSERVER_ResponseAllocatorAllocFn_t,
-                   TRITONSERVER_ResponseAllocatorReleaseFn_t,
-                   TRITONSERVER_ResponseAllocatorStartFn_t))
-TEPAL_UNSUPPORTED(TRITONSERVER_ResponseAllocatorSetQueryFunction,
-                  (TRITONSERVER_ResponseAllocator*, TRITONSERVER_ResponseAllocatorQueryFn_t))
-TEPAL_UNSUPPORTED(TRITONSERVER_ResponseAllocatorDelete, (TRITONSERVER_ResponseAllocator*))
 TEPAL_UNSUPPORTED(TRITONSERVER_InferenceRequestNew,
                   (TRITONSERVER_InferenceRequest**, TRITONSERVER_Server*, const char*,
                    const int64_t))
