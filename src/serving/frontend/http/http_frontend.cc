@@ -10,6 +10,7 @@
 #include "serving/frontend/http/model_json.h"
 #include "serving/frontend/http/repository_control.h"
 #include "serving/frontend/http/routes.h"
+#include "serving/frontend/model_version_text.h"
 
 namespace tepal {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "serving/frontend/http/frontend_fakes.h"
+#include "serving/frontend/frontend_fakes.h"
 #include "serving/frontend/http/metrics_page.h"
 #include "serving/kserve/compression.h"
 

@@ -69,8 +69,8 @@ Buffer InferExchange::TakeBody() {
 
 void InferExchange::RefuseTooLarge() {
   if (std::exchange(refused_, true)) return;
-  answer_->Refuse(413, Concat("request body exceeds the limit of ", door_.options.body_bytes_max,
-                              " bytes (--http-max-input-size)"));
+  answer_->RefuseTooLarge(Concat("request body exceeds the limit of ", door_.options.body_bytes_max,
+                                 " bytes (--http-max-input-size)"));
 }
 
 void InferExchange::OnRequestEnd(const http::Headers&) {
@@ -113,18 +113,13 @@ Status InferExchange::Begin(std::unique_ptr<InferenceRequest>& request) {
   request->times.received = received_;
   RETURN_IF_ERROR(kserve::ReadInferRequest(body, json_size, config, *request, answer_->form));
 
-  answer_->batched = config.max_batch_size > 0;
-  for (const kserve::AnswerForm::Output& output : answer_->form.outputs) {
-    if (output.classes > 0) answer_->labels_from = model;
-  }
+  answer_->Attach(*request, model);
   if (wants_load_report_) {
     const int64_t in_flight = door_.core.in_flight();
     answer_->load_report =
         load_report_json_ ? Concat(R"(JSON {"named_metrics":{"tepal_in_flight":)", in_flight, "}}")
                           : Concat("TEXT named_metrics.tepal_in_flight=", in_flight);
   }
-  request->cancellation = std::shared_ptr<CancellationToken>(answer_, &answer_->cancellation);
-  request->sink = answer_;
   return door_.core.Infer(std::move(request));
 }
 

@@ -1,6 +1,7 @@
 #include "serving/frontend/http/model_json.h"
 
 #include "core/json/writer.h"
+#include "serving/frontend/extensions.h"
 
 namespace tepal {
 namespace {
@@ -71,10 +72,7 @@ std::string ServerMetadataJson(std::string_view id, std::string_view version) {
   out.Key("name").String(id);
   out.Key("version").String(version);
   out.Key("extensions").BeginArray();
-  for (const std::string_view extension :
-       {"classification", "model_repository", "model_repository(unload_dependents)",
-        "schedule_policy", "model_configuration", "binary_tensor_data", "parameters",
-        "statistics"}) {
+  for (const std::string_view extension : kExtensions) {
     out.String(extension);
   }
   out.EndArray();

@@ -2,11 +2,8 @@
 
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "core/base/result.h"
 
 namespace tepal {
 
@@ -40,8 +37,5 @@ Route ParseRoute(std::string_view path);
 
 // The only method the route takes: "GET" or "POST"; empty where it takes several.
 std::string_view RouteMethod(Route::Kind kind);
-
-// -1 for the empty text. kInvalidArgument, as Triton words it, for digits that do not fit.
-Result<int64_t> ParseModelVersion(std::string_view text);
 
 }  // namespace tepal

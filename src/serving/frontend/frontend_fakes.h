@@ -23,8 +23,11 @@ class FakeLoop final : public env::EventLoop {
   WallTime WallNow() const override { return {}; }
   void Post(env::Task task) override { tasks.push_back(std::move(task)); }
   void Defer(env::Task task) override { tasks.push_back(std::move(task)); }
-  TimerId RunAt(Instant, env::Task) override { return 1; }
-  void Cancel(TimerId) override {}
+  TimerId RunAt(Instant, env::Task task) override {
+    timers[++last_timer] = std::move(task);
+    return last_timer;
+  }
+  void Cancel(TimerId timer) override { timers.erase(timer); }
   bool InLoopThread() const override { return in_loop; }
   Result<std::unique_ptr<env::Listener>> Listen(
       const env::Address&, const env::ListenOptions&,
@@ -49,6 +52,8 @@ class FakeLoop final : public env::EventLoop {
   }
 
   std::deque<env::Task> tasks;
+  std::map<TimerId, env::Task> timers;
+  TimerId last_timer = 0;
   bool in_loop = true;
 };
 
@@ -68,9 +73,16 @@ class FakeSender final : public http::ResponseSender {
     pieces = std::move(body);
     text = std::string(Flatten(pieces).text());
   }
-  void Start(http::ResponseHead) override {}
-  void Write(BufferList) override {}
-  void Finish(const http::Headers*) override {}
+  void Start(http::ResponseHead head) override { Respond(std::move(head), {}); }
+  void Write(BufferList body) override {
+    pieces.insert(pieces.end(), body.begin(), body.end());
+    text = std::string(Flatten(pieces).text());
+  }
+  void Finish(const http::Headers* trailers) override {
+    for (size_t i = 0; trailers != nullptr && i < trailers->size(); ++i) {
+      headers[std::string((*trailers)[i].name)] = std::string((*trailers)[i].value);
+    }
+  }
   void Interim(int) override {}
   void Reset(uint32_t) override {}
   void ResumeBody() override {}

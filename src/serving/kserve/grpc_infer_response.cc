@@ -1,0 +1,92 @@
+#include <type_traits>
+
+#include "core/base/text.h"
+#include "serving/kserve/byte_writer.h"
+#include "serving/kserve/grpc_infer.h"
+#include "serving/kserve/proto_writer.h"
+
+namespace tepal::kserve {
+namespace {
+
+// Field numbers of ModelInferResponse and its InferOutputTensor.
+enum : uint32_t { kModelName = 1, kModelVersion, kId, kParameters, kOutputs, kRawContents };
+enum : uint32_t { kTensorName = 1, kTensorType, kTensorShape };
+
+void WriteParameter(ProtoWriter& out, const Parameter& parameter) {
+  out.Message(kParameters, [&parameter](ProtoWriter& entry) {
+    entry.Text(1, parameter.name);
+    entry.Message(2, [&parameter](ProtoWriter& value) {
+      std::visit(
+          [&value](const auto& given) {
+            using Value = std::decay_t<decltype(given)>;
+            if constexpr (std::is_same_v<Value, bool>) {
+              value.Bool(1, given);
+            } else if constexpr (std::is_same_v<Value, int64_t>) {
+              value.Int(2, given);
+            } else if constexpr (std::is_same_v<Value, std::string>) {
+              value.Bytes(3, given);
+            } else {
+              value.Double(4, given);
+            }
+          },
+          parameter.value);
+    });
+  });
+}
+
+void WriteTensor(ProtoWriter& out, const OutputTensor& tensor) {
+  out.Message(kOutputs, [&tensor](ProtoWriter& message) {
+    message.Text(kTensorName, tensor.name);
+    message.Text(kTensorType, DataTypeName(tensor.type));
+    constexpr size_t kLengthBytesExpected = 4;
+    ByteWriter shape(tensor.shape.size() * kLengthBytesExpected);
+    ProtoWriter lengths(shape);
+    for (const int64_t length : tensor.shape) lengths.Raw(static_cast<uint64_t>(length));
+    message.Text(kTensorShape, shape.Take().text());
+  });
+}
+
+}  // namespace
+
+Result<BufferList> WriteGrpcInferResponse(const InferenceResponse& response, const AnswerForm& form,
+                                          bool batched, ClassLabels& labels) {
+  constexpr size_t kHeadBytesExpected = 256;
+  ByteWriter bytes(kHeadBytesExpected);
+  ProtoWriter out(bytes);
+  out.Text(kModelName, response.model_name);
+  out.Text(kModelVersion, Concat(response.model_version));
+  out.Text(kId, response.id);
+  for (const Parameter& parameter : response.parameters) WriteParameter(out, parameter);
+
+  BufferList contents;
+  for (const OutputTensor& output : response.outputs) {
+    const AnswerForm::Output* wish = form.Find(output.name);
+    if (wish != nullptr && wish->classes > 0) {
+      ASSIGN_OR_RETURN(OutputTensor classified, Classify(output, wish->classes, batched, labels));
+      WriteTensor(out, classified);
+      contents.push_back(std::move(classified.data));
+    } else {
+      WriteTensor(out, output);
+      contents.push_back(output.data);
+    }
+  }
+  // The tags and lengths of the contents lie in one buffer with what stands before them; cut there,
+  // the contents themselves go between the pieces.
+  std::vector<size_t> cuts;
+  for (const Buffer& content : contents) {
+    out.LengthOf(kRawContents, content.size());
+    cuts.push_back(bytes.size());
+  }
+  const Buffer frame = bytes.Take();
+  BufferList message;
+  size_t from = 0;
+  for (size_t i = 0; i < contents.size(); ++i) {
+    message.push_back(frame.Slice(from, cuts[i] - from));
+    if (!contents[i].empty()) message.push_back(std::move(contents[i]));
+    from = cuts[i];
+  }
+  if (from != frame.size()) message.push_back(frame.Slice(from, frame.size() - from));
+  return message;
+}
+
+}  // namespace tepal::kserve
