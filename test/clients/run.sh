@@ -4,5 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/setup test
-tools/build all
+[ -n "${TEPAL_BUILT:-}" ] || tools/build all
 exec .cache/venv/bin/python -m unittest discover -v -s test/clients -p 'test_*.py'
