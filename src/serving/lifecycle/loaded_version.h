@@ -39,7 +39,6 @@ class LoadedVersion final : public ServedModel {
   bool runs_inline() const override { return scheduler_->runs_inline(); }
 
   const ModelConfigPtr& config_ptr() const { return config_; }
-  ModelStatistics& mutable_statistics() { return *statistics_; }
   ModelScheduler& scheduler() const { return *scheduler_; }
 
  private:

@@ -229,9 +229,9 @@ Status ModelManager::LoadVersions(const OpenedModel& opened) {
   auto loaded = BringUp(opened, *config, versions);
   if (!loaded.ok()) {
     auto table = table_.Lock();
-    for (const int64_t version : versions) {
-      if (table->Serves(opened.name, version)) continue;
-      table->SetUnavailable(opened.name, version, loaded.status().message());
+    for (const int64_t version : table->Versions(opened.name)) {
+      if (!table->IsLoading(opened.name, version)) continue;
+      table->SetUnavailable(opened.name, version, "not loaded: " + loaded.status().message());
     }
     return loaded.status();
   }
@@ -251,6 +251,9 @@ Result<std::vector<std::shared_ptr<LoadedVersion>>> ModelManager::BringUp(
     telemetry::LogInfo(Concat("loading: ", opened.name, ":", version));
     auto one = BringUpOne(opened, version, labels);
     if (!one.ok()) {
+      if (auto table = table_.Lock(); table->IsLoading(opened.name, version)) {
+        table->SetUnavailable(opened.name, version, one.status().message());
+      }
       // All or nothing, so that a reload that fails leaves what served before.
       Retire(std::move(loaded));
       return std::move(one).WithContext(Concat("version ", version)).status();

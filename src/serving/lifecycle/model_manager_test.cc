@@ -104,8 +104,8 @@ TEST_F(ModelManagerTest, StartNamesEachModelThatFails) {
   ASSERT_TRUE(Start().ok());
   EXPECT_FALSE(manager_->AllReady());
   EXPECT_EQ(IndexText(),
-            "bad1:1:UNAVAILABLE:version 1: corrupt file\n"
-            "bad2:1:UNAVAILABLE:version 1: corrupt file\ngood:1:READY:\n"
+            "bad1:1:UNAVAILABLE:corrupt file\n"
+            "bad2:1:UNAVAILABLE:corrupt file\ngood:1:READY:\n"
             "torn:0:UNAVAILABLE:no version directory\n");
   EXPECT_EQ(manager_->Find("bad1", 1).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(manager_->Find("bad1", -1).status().message(),
@@ -162,6 +162,20 @@ TEST_F(ModelManagerTest, AReloadThatFailsKeepsWhatServes) {
   EXPECT_TRUE(manager_->AllReady());
   EXPECT_EQ(manager_->Load("a", "{nope").code(), StatusCode::kInternal);
   EXPECT_EQ(*manager_->Find("a", -1), before);
+}
+
+TEST_F(ModelManagerTest, OneVersionThatFailsHoldsBackTheOthers) {
+  Add("a", {1, 2, 3}, "version_policy { all {} }");
+  options_.exit_on_error = false;
+  loader_.on_load = [](const std::string&, int64_t version) {
+    return version == 2 ? Internal("out of memory") : Status();
+  };
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(IndexText(),
+            "a:1:UNAVAILABLE:not loaded: version 2: out of memory\n"
+            "a:2:UNAVAILABLE:out of memory\n"
+            "a:3:UNAVAILABLE:not loaded: version 2: out of memory\n");
+  EXPECT_EQ(loader_.alive, 0);
 }
 
 TEST_F(ModelManagerTest, AConfigurationGivenWithTheLoadIsUsed) {

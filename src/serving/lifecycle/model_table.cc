@@ -126,11 +126,11 @@ std::vector<int64_t> ModelTable::Versions(std::string_view model) const {
   return numbers;
 }
 
-bool ModelTable::Serves(std::string_view model, int64_t version) const {
+bool ModelTable::IsLoading(std::string_view model, int64_t version) const {
   const auto found = models_.find(model);
   if (found == models_.end()) return false;
   const auto one = found->second.versions.find(version);
-  return one != found->second.versions.end() && one->second.loaded != nullptr;
+  return one != found->second.versions.end() && one->second.state == VersionState::kLoading;
 }
 
 }  // namespace tepal

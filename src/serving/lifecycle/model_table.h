@@ -51,7 +51,7 @@ class ModelTable {
 
   // The versions that have a state now.
   std::vector<int64_t> Versions(std::string_view model) const;
-  bool Serves(std::string_view model, int64_t version) const;
+  bool IsLoading(std::string_view model, int64_t version) const;
 
  private:
   struct Version {

@@ -68,11 +68,8 @@ class ServerCoreImpl final : public ServerCore {
       }
       ASSIGN_OR_RETURN(const auto model,
                        models_->Find(request->model_name, request->requested_version));
-      status = CheckRequest(model->config(), *request);
-      if (!status.ok()) {
-        model->mutable_statistics().AddFailure(FailureReason::kOther, Duration::zero());
-        return status;
-      }
+      // A client's mistake is no failure of the model: it is not counted there.
+      RETURN_IF_ERROR(CheckRequest(model->config(), *request));
       status = model->scheduler().Enqueue(std::move(request));
       if (status.ok() || !model->scheduler().stopping()) return status;
     }
