@@ -178,13 +178,20 @@ TEST_F(BackendInstanceTest, SecondFinalResponseIsRefused) {
   EXPECT_TRUE(Only().status.ok());
 }
 
-TEST_F(BackendInstanceTest, LateAnswerArrives) {
+TEST_F(BackendInstanceTest, LateAnswersArriveFromManyThreads) {
+  constexpr int kBatches = 4;
+  constexpr int kRequests = 8;
   {
     auto instance = Instance(testing::Config("probe", 0, {{"do", "late"}}));
-    Execute(*instance, Request({{1}}));
+    for (int i = 0; i < kBatches; ++i) {
+      Batch batch;
+      for (int k = 0; k < kRequests; ++k) batch.push_back(Request({{1}}));
+      instance->Execute(std::move(batch));
+    }
   }  // Joins the backend's threads.
-  EXPECT_TRUE(Only().status.ok());
-  EXPECT_EQ(statistics_->Read().success.count, 1u);
+  EXPECT_EQ(sink_->finals(), kBatches * kRequests);
+  for (const auto& answer : sink_->responses()) EXPECT_TRUE(answer->status.ok());
+  EXPECT_EQ(statistics_->Read().success.count, static_cast<uint64_t>(kBatches * kRequests));
 }
 
 TEST_F(BackendInstanceTest, DecoupledModelAnswersSeveralTimesAndCloses) {
