@@ -199,14 +199,12 @@ TEST_F(SocketTest, StreamsMayBeDestroyedWithEventsPending) {
   for (int i = 0; i < 20; ++i) {
     ConnectPair(kAnyPort);
     const auto destroy = [&] {
-      Function<void()> keep_client = std::move(client->on_event);
-      Function<void()> keep_server = std::move(server->on_event);
       client.reset();
       server.reset();
       loop->Stop();
     };
-    client->on_event = destroy;
-    server->on_event = destroy;
+    client->on_event = [&destroy] { destroy(); };
+    server->on_event = [&destroy] { destroy(); };
     client->Send("a");
     server->Send("b");
     loop->Run();

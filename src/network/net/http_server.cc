@@ -101,7 +101,9 @@ void RunOnAndWait(env::EventLoop& loop, Function<void()> task) {
   std::condition_variable changed;
   loop.Post([&] {
     task();
-    *done.Lock() = true;
+    // Told under the lock: whoever waits destroys both as soon as it has it.
+    auto access = done.Lock();
+    *access = true;
     changed.notify_one();
   });
   auto access = done.Lock();
