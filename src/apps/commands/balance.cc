@@ -45,13 +45,13 @@ options::FlagSet Flags(BalanceFlags& flags) {
   options::FlagSet set("tepal balance --endpoint HOST:PORT [FLAGS]",
                        "Spreads HTTP requests over servers that come and go, so that no client "
                        "notices. A dashboard is on the admin address.");
-  set.Add("listen", &flags.listen, "address for clients (may be repeated; default 0.0.0.0:80)");
+  set.Add("listen", &flags.listen, "address for clients (default 0.0.0.0:80)");
   set.Add(
       "admin", &flags.admin,
       "address of the dashboard, the admin API and /metrics; \"none\" for none. Whoever reaches "
       "it may change the endpoints");
   set.Add("endpoint", &flags.endpoints,
-          "a server, as HOST:PORT[,weight=N][,max=N][,name=TEXT] (may be repeated); every address "
+          "a server, as HOST:PORT[,weight=N][,max=N][,name=TEXT]; every address "
           "of a name is one. More can be added through the admin API");
   set.Add("upstream", &balancer.upstream, "the pool's name in the admin API");
   set.Add("threads", &flags.threads, "event loops; 0: one for each core, at most 8");

@@ -102,7 +102,11 @@ void Balancer::Stop() {
   check_client_.reset();
 }
 
-void Balancer::Drain(Function<void()> done) { server_->Drain(std::move(done)); }
+void Balancer::Drain(Function<void()> done) {
+  // Clients without pause would otherwise keep it from ever being empty.
+  server_->StopAccepting();
+  server_->Drain(std::move(done));
+}
 
 Result<env::Address> Balancer::Listen(const env::Address& address, env::ListenOptions options) {
   return server_->Listen(address, options);

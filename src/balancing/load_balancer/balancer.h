@@ -64,8 +64,8 @@ class Balancer final : public EndpointControl {
   void SetExtraState(Function<std::string()> json) { extra_state_ = std::move(json); }
   std::string ExtraState() { return extra_state_ ? extra_state_() : std::string(); }
 
-  // Takes no new connection for long: every one is closed politely after the request in progress.
-  // `done` runs when the last has gone. The admin server goes on.
+  // Refuses new clients; every connection is closed politely after the request in progress. `done`
+  // runs when the last has gone. The admin server goes on.
   void Drain(Function<void()> done);
 
   void Stop();

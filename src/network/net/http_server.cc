@@ -199,6 +199,8 @@ void HttpServer::Drain(Function<void()> done) {
   look();
 }
 
+void HttpServer::StopAccepting() { impl_->listeners.clear(); }
+
 void HttpServer::Stop() { impl_->Stop(); }
 
 const HttpServer::Counters& HttpServer::counters() const { return *impl_->counters; }

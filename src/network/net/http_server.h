@@ -42,6 +42,9 @@ class HttpServer {
   Result<env::Address> Listen(const env::Address& address, env::ListenOptions options = {});
   Result<env::Address> ListenOn(int descriptor);
 
+  // Closes the listeners: new clients are refused, connections go on.
+  void StopAccepting();
+
   // Keeps accepting, but every connection is closed politely as soon as it is between two requests
   // (Connection: close on the next answer, GOAWAY). `done` runs when the last one has gone.
   void Drain(Function<void()> done);
