@@ -34,16 +34,24 @@
 
 namespace tepal::options {
 
+struct YamlMember;
+
 struct YamlNode {
   enum class Kind { kNull, kScalar, kSequence, kMapping };
   Kind kind = Kind::kNull;
   int line = 1;  // Where it begins, counted from 1.
   std::string scalar;
   std::vector<YamlNode> elements;
-  std::vector<std::pair<std::string, YamlNode>> members;  // In the file's order; keys are unique.
+  std::vector<YamlMember> members;  // In the file's order; names are unique.
 };
 
-// Most nodes one file may hold, aliases counted each time they are used.
+struct YamlMember {
+  std::string name;
+  YamlNode node;
+};
+
+// The largest file read; most nodes one file may hold, aliases counted each time they are used.
+inline constexpr size_t kYamlBytesMax = 4 << 20;
 inline constexpr int kYamlNodesMax = 100000;
 
 // kInvalidArgument "FILE:LINE:COLUMN: what" for a text that is not YAML, a key that is not a plain

@@ -150,8 +150,11 @@ TEST(YamlTest, SyntaxErrorsHaveLineAndColumn) {
   EXPECT_EQ(message("a: 1\nb: [1, 2\n").substr(0, 13), "tepal.yaml:3:");
   EXPECT_EQ(message("a: 1\na: 2\n"), "tepal.yaml:2:1: field 'a' is given twice");
   EXPECT_EQ(message("{[1]: 2}"), "tepal.yaml:1:2: a key must be a plain text");
-  EXPECT_EQ(message("a: 1\n---\nb: 2\n"), "tepal.yaml:3:1: a second document; expected one");
+  EXPECT_EQ(message("a: 1\n---\nb: 2\n"), "tepal.yaml:2:1: a second document; expected one");
   message(std::string(100000, '['));
+  for (const char* stray : {"]", "}", ",", "a: 1\n]", "[]]", "- a\n}", "? ]"}) message(stray);
+  EXPECT_EQ(ParseYaml(std::string(kYamlBytesMax + 1, '#'), kFile).status().code(),
+            StatusCode::kResourceExhausted);
 }
 
 TEST(YamlTest, AliasesCannotExplode) {
