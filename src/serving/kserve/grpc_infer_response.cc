@@ -34,16 +34,23 @@ void WriteParameter(ProtoWriter& out, const Parameter& parameter) {
   });
 }
 
+// Sized by hand: a buffer for each nested message would cost more than all of the rest.
 void WriteTensor(ProtoWriter& out, const OutputTensor& tensor) {
-  out.Message(kOutputs, [&tensor](ProtoWriter& message) {
-    message.Text(kTensorName, tensor.name);
-    message.Text(kTensorType, DataTypeName(tensor.type));
-    constexpr size_t kLengthBytesExpected = 4;
-    ByteWriter shape(tensor.shape.size() * kLengthBytesExpected);
-    ProtoWriter lengths(shape);
-    for (const int64_t length : tensor.shape) lengths.Raw(static_cast<uint64_t>(length));
-    message.Text(kTensorShape, shape.Take().text());
-  });
+  const std::string_view type = DataTypeName(tensor.type);
+  size_t shape_size = 0;
+  for (const int64_t length : tensor.shape) {
+    shape_size += ProtoWriter::VarintSize(static_cast<uint64_t>(length));
+  }
+  size_t size = 0;
+  for (const size_t field : {tensor.name.size(), type.size(), shape_size}) {
+    if (field != 0) size += 1 + ProtoWriter::VarintSize(field) + field;  // Tags are one byte.
+  }
+  out.LengthOf(kOutputs, size);
+  out.Text(kTensorName, tensor.name);
+  out.Text(kTensorType, type);
+  if (shape_size == 0) return;
+  out.LengthOf(kTensorShape, shape_size);
+  for (const int64_t length : tensor.shape) out.Raw(static_cast<uint64_t>(length));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 
 #include "core/base/text.h"
@@ -36,6 +37,30 @@ constexpr double kExactPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 constexpr int kExactPowerMax = 22;
 constexpr int kExactDigitsMax = 19;  // Decimal digits that always fit 64 bits.
+
+constexpr int64_t kExponentDigitsMax = 1'000'000;  // No double needs an exponent beyond.
+
+// Appends the run of digits at `p` to `value`, eight at a time where there are as many, and says
+// where it ends. The arithmetic on eight bytes at once is D. Lemire's ("Quickly parsing eight
+// digits", 2018).
+const char* ReadDigits(const char* p, const char* end, uint64_t& value) {
+  while (end - p >= 8) {
+    uint64_t chunk;
+    std::memcpy(&chunk, p, sizeof(chunk));
+    const uint64_t high = chunk & 0xf0f0f0f0f0f0f0f0;
+    const uint64_t carried = (chunk + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0;
+    if ((high | carried >> 4) != 0x3333333333333333) break;
+    chunk -= 0x3030303030303030;
+    chunk = chunk * 10 + (chunk >> 8);
+    chunk = ((chunk & 0x000000ff000000ff) * 0x000f424000000064 +
+             ((chunk >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >>
+            32;
+    value = value * 100'000'000 + static_cast<uint32_t>(chunk);
+    p += 8;
+  }
+  while (IsDigit(p, end)) value = value * 10 + static_cast<unsigned>(*p++ - '0');
+  return p;
+}
 
 void AppendUtf8(std::string& out, unsigned code) {
   if (code < 0x80) {
@@ -104,7 +129,7 @@ bool JsonScanner::NextMember(std::string_view& key) {
   return true;
 }
 
-bool JsonScanner::NextElement() {
+bool JsonScanner::NextElementSlowly() {
   if (failed()) return false;
   const char next = Peek();
   if (next == ']') {
@@ -237,7 +262,7 @@ bool JsonScanner::NotFinite(const char* from, bool negative, JsonNumber& number)
   return true;
 }
 
-bool JsonScanner::Number(JsonNumber& number) {
+bool JsonScanner::NumberSlowly(JsonNumber& number) {
   const char* start = at_;
   const char* p = start;
   const bool negative = p != end_ && *p == '-';
@@ -247,33 +272,36 @@ bool JsonScanner::Number(JsonNumber& number) {
     return Fail(p == end_ && depth_ == 0 && !negative ? kEmpty : kInvalidValue, p);
   }
 
-  uint64_t mantissa = 0;
+  uint64_t mantissa = 0;  // Meaningless beyond kExactDigitsMax digits.
   const char* digits = p;
   if (*p == '0') {
-    ++p;
-    digits = p;
+    digits = ++p;
   } else {
-    while (IsDigit(p, end_)) mantissa = mantissa * 10 + static_cast<unsigned>(*p++ - '0');
+    p = ReadDigits(p, end_, mantissa);
   }
   auto digit_count = p - digits;
-  int exponent = 0;
+  int64_t exponent = 0;
   bool integer = true;
   if (p != end_ && *p == '.') {
     integer = false;
     ++p;
     if (!IsDigit(p, end_)) return Fail(kNoFraction, p);
     const char* fraction = p;
-    while (IsDigit(p, end_)) mantissa = mantissa * 10 + static_cast<unsigned>(*p++ - '0');
+    p = ReadDigits(p, end_, mantissa);
     digit_count += p - fraction;
-    exponent = -static_cast<int>(p - fraction > 1000 ? 1000 : p - fraction);
+    exponent = fraction - p;
   }
   if (p != end_ && (*p == 'e' || *p == 'E')) {
     integer = false;
-    exponent = kExactPowerMax + 1;  // Left to the library.
     ++p;
+    const bool minus = p != end_ && *p == '-';
     if (p != end_ && (*p == '+' || *p == '-')) ++p;
     if (!IsDigit(p, end_)) return Fail(kNoExponent, p);
-    while (IsDigit(p, end_)) ++p;
+    int64_t written = 0;
+    for (; IsDigit(p, end_); ++p) {
+      if (written < kExponentDigitsMax) written = written * 10 + (*p - '0');
+    }
+    exponent += minus ? -written : written;
   }
   at_ = p;
 
@@ -284,8 +312,11 @@ bool JsonScanner::Number(JsonNumber& number) {
               mantissa, negative ? -magnitude : magnitude};
     return true;
   }
-  if (exact && mantissa < (1ull << 53) && exponent <= 0 && exponent >= -kExactPowerMax) {
-    const double value = static_cast<double>(mantissa) / kExactPowers[-exponent];
+  if (exact && mantissa < (1ull << 53) && exponent >= -kExactPowerMax &&
+      exponent <= kExactPowerMax) {
+    const auto whole = static_cast<double>(mantissa);
+    const double value =
+        exponent < 0 ? whole / kExactPowers[-exponent] : whole * kExactPowers[exponent];
     number = {JsonNumber::Kind::kReal, 0, negative ? -value : value};
     return true;
   }

@@ -36,6 +36,7 @@ class JsonScanner {
 
   // The first character of what comes next, after white space; 0 at the end of the text.
   char Peek() {
+    if (at_ != end_ && static_cast<unsigned char>(*at_) > ' ') return *at_;
     while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
     return at_ == end_ ? '\0' : *at_;
   }
@@ -48,13 +49,40 @@ class JsonScanner {
 
   // After Peek() said '[': likewise.
   bool EnterArray() { return Enter(); }
-  bool NextElement();
+  bool NextElement() {
+    // Within a tensor nearly every turn is this one.
+    if (!fresh_ && at_ != end_ && *at_ == ',') {
+      ++at_;
+      return true;
+    }
+    return NextElementSlowly();
+  }
 
   // After Peek() said '"'. The value is valid until the next string is read.
   bool String(std::string_view& value);
 
   // After Peek() said '-', a digit, 'N' or 'I'.
-  bool Number(JsonNumber& number);
+  bool Number(JsonNumber& number) {
+    // Short integers are most of what tensors hold in JSON.
+    const char* p = at_;
+    const bool negative = p != end_ && *p == '-';
+    if (negative) ++p;
+    const char* digits = p;
+    uint64_t value = 0;
+    while (p != end_ && static_cast<unsigned char>(*p - '0') <= 9) {
+      value = value * 10 + static_cast<uint64_t>(*p++ - '0');
+    }
+    const auto count = p - digits;
+    const bool ends = p == end_ || (*p != '.' && *p != 'e' && *p != 'E');
+    if (count == 0 || count > kShortDigitsMax || !ends || (*digits == '0' && count > 1)) {
+      return NumberSlowly(number);
+    }
+    at_ = p;
+    const auto real = static_cast<double>(value);
+    number = {negative && value != 0 ? JsonNumber::Kind::kNegative : JsonNumber::Kind::kUnsigned,
+              value, negative ? -real : real};
+    return true;
+  }
   static bool StartsNumber(char c) {
     return (c >= '0' && c <= '9') || c == '-' || c == 'N' || c == 'I';
   }
@@ -86,8 +114,12 @@ class JsonScanner {
   size_t bytes_left() const { return static_cast<size_t>(end_ - at_); }
 
  private:
+  static constexpr int kShortDigitsMax = 18;
+
   bool Fail(const char* error, const char* where);
   bool Enter();
+  bool NextElementSlowly();
+  bool NumberSlowly(JsonNumber& number);
   bool Literal(std::string_view word);
   bool Escape();
   bool Hex4(unsigned& code);

@@ -50,6 +50,10 @@ class ProtoWriter {
     Bytes(field, inner.Take().text());
   }
 
+  static size_t VarintSize(uint64_t value) {
+    return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
+  }
+
   void Raw(uint64_t value) {
     char* room = out_.Room(kVarintMax);
     size_t size = 0;
