@@ -273,6 +273,15 @@ const Value* Value::Find(std::string_view key) const {
   return nullptr;
 }
 
+std::optional<size_t> FindInvalidUtf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = Utf8Length(text.substr(at));
+    if (length == 0) return at;
+    at += length;
+  }
+  return std::nullopt;
+}
+
 Result<Value> Parse(std::string_view text, int depth_max) {
   return Parser(text, depth_max).Document();
 }

@@ -46,4 +46,7 @@ class Value {
 // kInvalidArgument with the byte offset. At most `depth_max` levels.
 Result<Value> Parse(std::string_view text, int depth_max = 100);
 
+// The offset of the first byte that is not part of well-formed UTF-8 (RFC 3629).
+std::optional<size_t> FindInvalidUtf8(std::string_view text);
+
 }  // namespace tepal::json

@@ -101,6 +101,12 @@ TEST(JsonParseTest, RefusesWhatIsNotJson) {
   }
 }
 
+TEST(JsonParseTest, FindsTheFirstByteThatIsNotUtf8) {
+  EXPECT_EQ(FindInvalidUtf8("tulip \u00e9 \U0001f337"), std::nullopt);
+  EXPECT_EQ(FindInvalidUtf8("ab\xd2OUT"), 2u);
+  EXPECT_EQ(FindInvalidUtf8("ab\xe2\x82"), 2u);
+}
+
 TEST(JsonParseTest, LimitsDepth) {
   EXPECT_TRUE(Parse("[[[1]]]", 3).ok());
   EXPECT_EQ(ErrorOf("[[[[1]]]]", 3), "invalid JSON at byte 3: nested deeper than 3 levels");

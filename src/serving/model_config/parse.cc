@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/text.h"
+#include "core/json/value.h"
 #include "core/proto/model_config.pb.h"
 #include "serving/model_config/proto_json.h"
 
@@ -109,6 +110,10 @@ Result<ConfigDraft> ParseConfigText(std::string_view text, std::string_view file
     return ResourceExhausted(
         Concat(file, ": ", text.size(), " bytes, expected at most ", kConfigBytesMax));
   }
+  if (const auto offset = json::FindInvalidUtf8(text)) {
+    const Place place = PlaceOf(text, *offset);
+    return InvalidArgument(Concat(file, ":", place.line + 1, ":", place.column + 1, ": not UTF-8"));
+  }
   ConfigDraft draft;
   Errors errors(file, text);
   google::protobuf::TextFormat::Parser parser;
@@ -118,6 +123,10 @@ Result<ConfigDraft> ParseConfigText(std::string_view text, std::string_view file
   if (!parser.Parse(&stream, &draft.message())) {
     std::string what = errors.Take();
     return InvalidArgument(what.empty() ? Concat(file, ": not a model configuration") : what);
+  }
+  // Escapes as "\xff" could still bring bytes that no JSON may hold.
+  if (json::FindInvalidUtf8(ConfigJson(draft))) {
+    return InvalidArgument(Concat(file, ": the escapes of a text make bytes that are not UTF-8"));
   }
   return draft;
 }

@@ -138,6 +138,12 @@ TEST(ParseConfigTextTest, ErrorsHaveLineAndColumn) {
   EXPECT_EQ(TextError("name: \"a\" name: \"b\"").substr(0, 15), "config.pbtxt:1:");
 }
 
+TEST(ParseConfigTextTest, TextsAreUtf8) {
+  EXPECT_EQ(TextError("name: \"m\"\ninput { name: \"\xd2X\" }"), "config.pbtxt:2:16: not UTF-8");
+  EXPECT_EQ(TextError("name: \"\\xff\""),
+            "config.pbtxt: the escapes of a text make bytes that are not UTF-8");
+}
+
 TEST(ParseConfigTextTest, RefusesWhatIsTooLarge) {
   EXPECT_EQ(ParseConfigText(std::string(kConfigBytesMax + 1, ' ')).status().code(),
             StatusCode::kResourceExhausted);
