@@ -22,8 +22,8 @@ class Http1ClientTest : public ::testing::Test {
 
   Limits limits;
   TestHost host;
-  std::unique_ptr<ClientSession> session;
   Answer answer;
+  std::unique_ptr<ClientSession> session;
 };
 
 TEST_F(Http1ClientTest, AsksAndKeepsTheConnection) {

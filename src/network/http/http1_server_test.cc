@@ -389,7 +389,7 @@ struct EarlyHandler final : RequestHandler {
     std::span<std::byte> BodyRoom(size_t) override {
       return handler.room ? std::span<std::byte>(waste) : std::span<std::byte>();
     }
-    void OnBody(size_t bytes) override { handler.bytes += bytes; }
+    void OnBody(size_t bytes) override { handler.bytes_taken += bytes; }
     void OnRequestEnd(const Headers&) override { handler.ended = true; }
     void OnReset(const Status&) override { handler.reset = true; }
     EarlyHandler& handler;
@@ -407,7 +407,7 @@ struct EarlyHandler final : RequestHandler {
   }
   ResponseSender* sender = nullptr;
   bool answer = true, room = true, ended = false, reset = false;
-  size_t bytes = 0;
+  size_t bytes_taken = 0;
 };
 
 TEST_F(Http1ServerTest, AnEarlyAnswerLetsTheBodyComeAndTheConnectionLive) {
@@ -443,7 +443,7 @@ TEST_F(Http1ServerTest, APausedBodyIsNotReadUntilResumed) {
   late.sender->ResumeBody();
   EXPECT_EQ(host.turns_asked, 1);
   EXPECT_EQ(Take(), "");
-  EXPECT_EQ(late.bytes, 2u);
+  EXPECT_EQ(late.bytes_taken, 2u);
   ASSERT_EQ(session->NextDeadline(), host.now + limits.body_idle_max);
   Give("cde");
   EXPECT_TRUE(late.ended);

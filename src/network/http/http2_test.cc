@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 
+#include <deque>
+
 #include "network/http/session_test_support.h"
 
 namespace tepal::http {
@@ -25,12 +27,15 @@ class Http2Test : public ::testing::Test {
     return client->Send(head, end, std::make_unique<RecordingReceiver>(into));
   }
 
+  // Destroyed after the sessions, which tell every request about their end.
+  std::deque<Answer> answers;
+  Answer& answer = answers.emplace_back();
+
   Limits limits;
   TestHost host;
   std::unique_ptr<RecordingHandler> handler;
   std::unique_ptr<Session> server;
   std::unique_ptr<ClientSession> client;
-  Answer answer;
 };
 
 TEST_F(Http2Test, CarriesHeadsBodiesAndTrailers) {
@@ -100,7 +105,9 @@ TEST_F(Http2Test, LimitsAreAnswered) {
   Begin();
   RequestHead declared = MakeRequest("POST", "/");
   declared.content_length = 1001;
-  Answer too_long, too_much, header;
+  Answer& too_long = answers.emplace_back();
+  Answer& too_much = answers.emplace_back();
+  Answer& header = answers.emplace_back();
   Send(too_long, declared, false)->Write(Text(std::string(1001, 'x')));
   Send(too_much, MakeRequest("POST", "/"), false)->Write(Text(std::string(1001, 'x')));
   RequestHead large = MakeRequest("GET", "/");
@@ -137,7 +144,8 @@ TEST_F(Http2Test, ResetByTheServerFailsTheRequest) {
   Begin([](const RequestHead& head, const std::string&, ResponseSender& sender) {
     sender.Reset(head.target == "/refused" ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
   });
-  Answer refused, broken;
+  Answer& refused = answers.emplace_back();
+  Answer& broken = answers.emplace_back();
   Send(refused, MakeRequest("GET", "/refused"), true);
   Send(broken, MakeRequest("GET", "/broken"), true);
   Exchange();
@@ -152,7 +160,8 @@ TEST_F(Http2Test, ResetByTheServerFailsTheRequest) {
 
 TEST_F(Http2Test, LossOfTheConnectionSaysWhatWasWritten) {
   Begin(kLater);
-  Answer first, second;
+  Answer& first = answers.emplace_back();
+  Answer& second = answers.emplace_back();
   Send(first, MakeRequest("GET", "/1"), true);
   TakeAllOutput(*client, host.now);
   Send(second, MakeRequest("GET", "/2"), true);
@@ -170,7 +179,9 @@ TEST_F(Http2Test, LossOfTheConnectionSaysWhatWasWritten) {
 
 TEST_F(Http2Test, DrainTakesTwoStepsAndLosesNothing) {
   Begin(kLater);
-  Answer early, crossing, late;
+  Answer& early = answers.emplace_back();
+  Answer& crossing = answers.emplace_back();
+  Answer& late = answers.emplace_back();
   Send(early, MakeRequest("GET", "/early"), true);
   Exchange();
   server->Drain(host.now);
@@ -204,10 +215,8 @@ TEST_F(Http2Test, CapacityFollowsTheServersSettings) {
   Begin(kLater);
   Exchange();
   EXPECT_EQ(client->Capacity(), 3u);
-  std::vector<std::unique_ptr<Answer>> answers;
   for (int i = 0; i < 3; ++i) {
-    answers.push_back(std::make_unique<Answer>());
-    ASSERT_NE(Send(*answers.back(), MakeRequest("GET", "/"), true), nullptr);
+    ASSERT_NE(Send(answers.emplace_back(), MakeRequest("GET", "/"), true), nullptr);
   }
   EXPECT_EQ(client->Capacity(), 0u);
   EXPECT_EQ(Send(answer, MakeRequest("GET", "/"), true), nullptr);
@@ -237,7 +246,8 @@ TEST_F(Http2Test, BuffersAreSentFromWhereTheyLie) {
 
 TEST_F(Http2Test, SilentBodiesGet408ButStreamsOfCallsMayWait) {
   Begin();
-  Answer slow, call;
+  Answer& slow = answers.emplace_back();
+  Answer& call = answers.emplace_back();
   Send(slow, MakeRequest("POST", "/"), false)->Write(Text("a"));
   RequestHead grpc = MakeRequest("POST", "/service/method");
   grpc.headers.Add("content-type", "application/grpc");
