@@ -87,10 +87,17 @@ std::string Play(uint64_t seed, Bug bug, Totals* totals = nullptr) {
   platform.RunFor(35s);
   if (!expect(platform.ready() == kReplicasMax, "not every replica came back")) return problem;
 
-  // Down with requests in flight all the time, then to nothing.
+  // A dip that is shorter than the window, then down with requests in flight all the time.
+  platform.SetClients(1);
+  platform.RunFor(5s);
+  platform.SetClients(kReplicasMax * kTarget);
+  platform.RunFor(15s);
+  if (!expect(stays_at(kReplicasMax, 20), "a short dip makes it go down")) return problem;
   platform.ForgetDesired();
   platform.SetClients(2 * kTarget);
-  platform.RunFor(40s);
+  platform.RunFor(9s);
+  if (!expect(stays_at(kReplicasMax, 9), "it goes down before the window is over")) return problem;
+  platform.RunFor(31s);
   if (!expect(stays_at(2, 10), "it does not follow the load down")) return problem;
   platform.SetClients(0);
   platform.RunFor(40s);
@@ -99,6 +106,12 @@ std::string Play(uint64_t seed, Bug bug, Totals* totals = nullptr) {
       !expect(Turns(platform.desired()) == 0, "it goes up without load")) {
     return problem;
   }
+  // And once more, in slots that have been used before.
+  platform.SetClients(steady * kTarget);
+  platform.RunFor(30s);
+  if (!expect(platform.ready() == steady, "it does not go up a second time")) return problem;
+  platform.SetClients(0);
+  platform.RunFor(20s);
   platform.Finish();
   if (totals != nullptr) {
     totals->requests += platform.asked();

@@ -204,7 +204,10 @@ class SimulatedPlatform final : private env::ProcessStarter, private TrafficCont
     request.grant = grant;
     ++request.tries;
     const uint64_t attempt = request.attempt = ++attempts_;
-    ++in_flight_[grant.endpoint];
+    const int in_flight = ++in_flight_[grant.endpoint];
+    if (in_flight > static_cast<int>(config_.balancer.in_flight_max)) {
+      Problem("more in flight than allowed");
+    }
     Later(kLatency, [this, grant, attempt] { Arrive(grant, attempt); });
   }
 
