@@ -47,6 +47,7 @@ class Http2Core {
 
   // For streams.
   const Limits& limits() const { return limits_; }
+  const SessionHost& host() const { return host_; }
   nghttp2_session* session() const { return session_; }
   void Consume(int32_t id, size_t bytes);
   void OnActive();

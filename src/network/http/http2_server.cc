@@ -13,6 +13,7 @@ class ServerStream final : public Http2Stream, public ResponseSender {
   ServerStream(Http2Core& core, RequestHandler& handler)
       : Http2Stream(core, true), handler_(handler) {
     head_.version = Version::kHttp2;
+    head_.peer = core.host().PeerHost();
   }
 
   // ResponseSender.

@@ -355,6 +355,19 @@ TEST_F(Http2Test, ThePrefaceChoosesTheProtocol) {
   }
 }
 
+TEST_F(Http2Test, HandlersLearnTheClientsAddressWhateverTheProtocol) {
+  std::vector<std::string> peers;
+  Begin([&](const RequestHead& head, const std::string&, ResponseSender& sender) {
+    peers.push_back(head.peer);
+    sender.Respond(ResponseHead(), {});
+  });
+  Send(answer, MakeRequest("GET", "/"), true);
+  Exchange();
+  server = NewServerSession(limits, host, *handler);
+  Give(*server, "GET / HTTP/1.1\r\n\r\n", host.now);
+  EXPECT_THAT(peers, ElementsAre("192.0.2.1", "192.0.2.1"));
+}
+
 TEST_F(Http2Test, AnUndecidedConnectionHasTimeLimitsToo) {
   Begin();
   server = NewServerSession(limits, host, *handler);

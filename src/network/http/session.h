@@ -37,8 +37,8 @@ struct Limits {
   uint32_t window_bytes = 4u << 20;       // HTTP/2: initial window of a stream.
   uint32_t connection_window_bytes = 16u << 20;
   size_t send_high_water_bytes = 1u << 20;  // unsent_bytes above which to pause.
-  Duration write_idle_max = 60s;          // Bytes wait and the peer takes none: closed.
-  Duration drain_first_request_max = 1s;  // Drain: for a connection that had no request yet.
+  Duration write_idle_max = 60s;            // Bytes wait and the peer takes none: closed.
+  Duration drain_first_request_max = 1s;    // Drain: for a connection that had no request yet.
   uint32_t requests_pipelined_max = 64;     // HTTP/1.1: read ahead of the answers.
 };
 

@@ -19,6 +19,7 @@ class TestHost final : public SessionHost {
  public:
   void OnSessionActive() override { ++turns_asked; }
   Instant Now() const override { return now; }
+  std::string_view PeerHost() const override { return "192.0.2.1"; }
   Instant now{Duration(1000s)};
   int turns_asked = 0;
 };
