@@ -29,6 +29,7 @@ class SimulatedListener final : public env::Listener, private Pollable {
     paused_ = paused;
     if (Ready()) loop_.Wake();
   }
+  void AcceptWaiting() override { Poll(); }
   void Offer(std::unique_ptr<env::Stream> stream) {
     backlog_.push_back(std::move(stream));
     if (Ready()) loop_.Wake();

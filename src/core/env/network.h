@@ -100,6 +100,8 @@ class Listener {
   virtual Address address() const = 0;  // With the port that was given for 0.
   // Stops and starts accepting without closing the socket.
   virtual void Pause(bool paused) = 0;
+  // Accepts now whoever has connected already: closing a listener resets those that still wait.
+  virtual void AcceptWaiting() {}
 };
 
 }  // namespace tepal::env

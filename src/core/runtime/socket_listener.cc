@@ -114,11 +114,13 @@ void SocketListener::Pause(bool paused) {
   watch_.Set(!paused_ && resume_timer_ == 0, false);
 }
 
-void SocketListener::OnPollReadable() {
+void SocketListener::OnPollReadable() { AcceptUpTo(kAcceptsPerTurn); }
+
+void SocketListener::AcceptUpTo(int connections) {
   bool destroyed = false;
   destroyed_ = &destroyed;
   bool more = true;
-  for (int i = 0; i < kAcceptsPerTurn && more && !paused_; ++i) {
+  for (int i = 0; i < connections && more && !paused_; ++i) {
     const bool go_on = AcceptOne(more);
     if (destroyed) return;
     if (!go_on) break;

@@ -18,12 +18,16 @@ class SocketListener final : public env::Listener, private PollEvents {
 
   env::Address address() const override { return address_; }
   void Pause(bool paused) override;
+  void AcceptWaiting() override { AcceptUpTo(kAcceptsAtOnceMax); }
 
   // The socket file, which was bound by this process, goes with the listener.
   void OwnSocketFile();
 
  private:
+  static constexpr int kAcceptsAtOnceMax = 65536;
+
   void OnPollReadable() override;
+  void AcceptUpTo(int connections);
   // False when the process or the system has no descriptor or memory left.
   bool AcceptOne(bool& more);
   void RestUntilDescriptorsAreFree(int error);

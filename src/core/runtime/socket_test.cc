@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -276,6 +277,27 @@ TEST_F(SocketTest, AcceptingRestsWhileThereIsNoDescriptor) {
   setrlimit(RLIMIT_NOFILE, &limit);
   ASSERT_NE(server, nullptr);
   EXPECT_GT(loop->Now() - start, 20ms);
+}
+
+// Connections that the kernel has completed are not lost when the listener goes.
+TEST_F(SocketTest, WhoeverWaitsIsAcceptedBeforeTheListenerCloses) {
+  constexpr int kClients = 100;
+  std::vector<std::unique_ptr<Stream>> accepted;
+  auto listening = loop->Listen(
+      kAnyPort, {}, [&](std::unique_ptr<Stream> stream) { accepted.push_back(std::move(stream)); });
+  ASSERT_TRUE(listening.ok());
+  std::vector<int> clients;
+  for (int i = 0; i < kClients; ++i) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons((*listening)->address().port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    clients.push_back(socket(AF_INET, SOCK_STREAM, 0));
+    ASSERT_EQ(connect(clients.back(), reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+  }
+  (*listening)->AcceptWaiting();
+  EXPECT_EQ(accepted.size(), size_t{kClients});
+  for (const int descriptor : clients) close(descriptor);
 }
 
 TEST_F(SocketTest, APausedListenerAcceptsLater) {

@@ -199,7 +199,10 @@ void HttpServer::Drain(Function<void()> done) {
   look();
 }
 
-void HttpServer::StopAccepting() { impl_->listeners.clear(); }
+void HttpServer::StopAccepting() {
+  for (const auto& listener : impl_->listeners) listener->AcceptWaiting();
+  impl_->listeners.clear();
+}
 
 void HttpServer::Stop() { impl_->Stop(); }
 

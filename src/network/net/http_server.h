@@ -42,7 +42,8 @@ class HttpServer {
   Result<env::Address> Listen(const env::Address& address, env::ListenOptions options = {});
   Result<env::Address> ListenOn(int descriptor);
 
-  // Closes the listeners: new clients are refused, connections go on.
+  // Closes the listeners: new clients are refused, connections go on. Who had connected by now is
+  // served.
   void StopAccepting();
 
   // Keeps accepting, but every connection is closed politely as soon as it is between two requests
