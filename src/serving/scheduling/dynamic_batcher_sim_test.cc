@@ -15,7 +15,7 @@ namespace tepal {
 namespace {
 
 constexpr uint64_t kFirstSeed = 1;
-constexpr uint64_t kSeeds = 2000;
+constexpr uint64_t kSeeds = 800;
 constexpr int kSteps = 300;
 
 // What the oracle remembers of a queued request.
