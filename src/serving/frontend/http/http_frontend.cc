@@ -26,6 +26,14 @@ void RespondText(http::ResponseSender& sender, std::string_view type, std::strin
   sender.Respond(std::move(head), std::move(body));
 }
 
+// Without a body, also when the answer is no.
+void RespondHealth(bool good, http::ResponseSender& sender) {
+  http::ResponseHead head;
+  head.status = good ? 200 : 400;
+  head.headers.Add("content-type", kText);
+  sender.Respond(std::move(head), {});
+}
+
 // Answers once the request has come to its end; whatever body it has is thrown away.
 class Bodiless final : public http::RequestReceiver {
  public:
@@ -69,7 +77,6 @@ class HttpFrontend final : public http::RequestHandler {
 
  private:
   Status Answer(const Route& route, http::ResponseSender& sender);
-  Status AnswerHealth(bool good, std::string_view why, http::ResponseSender& sender);
   Status AnswerStatistics(const Route& route, int64_t version, http::ResponseSender& sender);
   Status AnswerIndex(std::string_view body, http::ResponseSender& sender);
 
@@ -124,14 +131,18 @@ Status HttpFrontend::Answer(const Route& route, http::ResponseSender& sender) {
   ASSIGN_OR_RETURN(const int64_t version, ParseModelVersion(route.version));
   switch (route.kind) {
     case Route::Kind::kLive:
-      return AnswerHealth(core_.Live(), "Server not live", sender);
+      RespondHealth(core_.Live(), sender);
+      return {};
     case Route::Kind::kReady:
-      return AnswerHealth(core_.Ready(), "Server not ready", sender);
+      RespondHealth(core_.Ready(), sender);
+      return {};
     case Route::Kind::kServerMetadata:
       RespondText(sender, kJson, ServerMetadataJson(options_.server_id, options_.server_version));
       return {};
     case Route::Kind::kModelReady:
-      return AnswerHealth(core_.Find(route.model, version).ok(), "Model version not ready", sender);
+      if (!core_.Find(route.model, version).ok()) return InvalidArgument("Model version not ready");
+      RespondHealth(true, sender);
+      return {};
     case Route::Kind::kModelMetadata: {
       ASSIGN_OR_RETURN(const ModelMetadata metadata, core_.Metadata(route.model, version));
       RespondText(sender, kJson, ModelMetadataJson(metadata));
@@ -148,12 +159,6 @@ Status HttpFrontend::Answer(const Route& route, http::ResponseSender& sender) {
     default:
       return Unimplemented(Concat(NotBuilt(route.kind), " is not supported yet"));
   }
-}
-
-Status HttpFrontend::AnswerHealth(bool good, std::string_view why, http::ResponseSender& sender) {
-  if (!good) return InvalidArgument(std::string(why));
-  RespondText(sender, kText, {});
-  return {};
 }
 
 Status HttpFrontend::AnswerStatistics(const Route& route, int64_t version,
