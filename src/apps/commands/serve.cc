@@ -77,6 +77,7 @@ class Server {
   env::EventLoop::TimerId exit_timer_ = 0;
   int signals_ = 0;
   int exit_code_ = 0;
+  bool gave_up_ = false;  // Requests are still executing.
 };
 
 Status Server::StartLoops() {
@@ -145,6 +146,8 @@ Status Server::Start() {
 
 int Server::Run() {
   loop_->Run();
+  // A model that still executes holds its threads: destroying the core would wait for it.
+  if (gave_up_) std::_Exit(exit_code_);
   return exit_code_;
 }
 
@@ -182,6 +185,7 @@ void Server::Finish(bool in_time) {
   if (metrics_server_ != nullptr) metrics_server_->Stop();
   const Status stopped = core_->Stop(in_time ? options_.exit_time_max : 0s);
   if (!stopped.ok()) telemetry::LogError(stopped.message());
+  gave_up_ = !stopped.ok();
   exit_code_ = in_time && stopped.ok() ? 0 : 1;
   loop_->Stop();
 }
