@@ -91,7 +91,7 @@ std::string IsoTime(WallTime when) {
 
 void WriteNginx(json::Writer& out, const BalancerState& state) {
   out.BeginObject();
-  out.Key("version").String("1.31.0").Key("build").String("tepal");
+  out.Key("version").String("tepal").Key("build").String("tepal");
   out.Key("address").String("127.0.0.1").Key("generation").Uint(1);
   out.Key("load_timestamp").String(IsoTime(state.started));
   out.Key("timestamp").String(IsoTime(state.wall_now));
