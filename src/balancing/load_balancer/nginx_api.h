@@ -1,10 +1,10 @@
 // The part of NGINX Plus's API (version 9) that monitoring and scripts use on an upstream, in its
 // JSON shapes: telegraf, Prometheus exporters and deployment scripts work unchanged.
 //
-//   GET /api/9/ nginx, connections, http/requests, http/server_zones,
-//   http/upstreams/[{u}/[servers/[{id}]]] POST /api/9/http/upstreams/{u}/servers {"server":
-//   "10.0.0.1:8000", "weight": 2, …} PATCH, DELETE /api/9/http/upstreams/{u}/servers/{id} {"drain":
-//   true}, {"down": true}, …
+//   GET            /api/9/nginx, connections, http/requests, http/server_zones
+//   GET            /api/9/http/upstreams/[{u}/[servers/[{id}]]]
+//   POST           /api/9/http/upstreams/{u}/servers          {"server": "10.0.0.1:8000", …}
+//   PATCH, DELETE  /api/9/http/upstreams/{u}/servers/{id}     {"drain": true}, {"down": true}, …
 //
 // There is one upstream and one server zone, both under the balancer's upstream name. "fields=" is
 // ignored. Format: the API's published description, nginx_api.yaml.
