@@ -1,5 +1,5 @@
 // The part of NGINX Plus's API (version 9) that monitoring and scripts use on an upstream, in its
-// JSON shapes: telegraf, Prometheus exporters and deployment scripts work unchanged.
+// JSON shapes, so that tools made for that API can read and steer this balancer.
 //
 //   GET            /api/9/nginx, connections, http/requests, http/server_zones
 //   GET            /api/9/http/upstreams/[{u}/[servers/[{id}]]]
