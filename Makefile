@@ -1,8 +1,6 @@
 # The commands of this project. Each says what it does; `make` alone lists them.
 
 preset ?= release
-build := build/$(preset)
-jobs ?= $(shell nproc)
 
 .PHONY: help setup build demo up test package test-fresh bench fuzz fmt lint tidy clean
 help: ## This list
@@ -12,8 +10,7 @@ setup: ## Install missing Debian packages and fetch pinned wheels
 	@tools/setup demo
 
 build: setup ## build/release/bin/tepal and its plugins in build/release/lib/tepal/backends/
-	@cmake --preset $(preset) -DTEPAL_TESTS=OFF >$(build).log 2>&1 || { mkdir -p build; cat $(build).log; exit 1; }
-	@cmake --build $(build) -j$(jobs)
+	@tools/build demo $(preset)
 
 demo: ## Classify flower photos, then watch replicas go from 1 to 7 and back under load
 	@tools/setup demo

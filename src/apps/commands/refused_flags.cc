@@ -7,7 +7,7 @@
 namespace tepal::commands {
 namespace {
 
-constexpr char kNoGrpc[] = "gRPC is not served yet";
+constexpr char kNoGrpc[] = "the gRPC door does not have this setting yet";
 constexpr char kNoTls[] = "TLS is not served yet";
 constexpr char kNoTrace[] = "tracing is not built yet";
 constexpr char kNoCache[] = "the response cache is not built yet";
@@ -30,8 +30,6 @@ const Refusal kRefusals[] = {
      {"0"}},
     {"http-header-forward-pattern", kNoForwarding, {""}},
     {"http-restricted-api", kNoRestriction, {""}},
-    {"grpc-address", kNoGrpc, {"0.0.0.0"}},
-    {"grpc-port", kNoGrpc, {"8001"}},
     {"grpc-header-forward-pattern", kNoForwarding, {""}},
     {"grpc-infer-thread-count", kNoGrpc, {"2"}},
     {"grpc-infer-allocation-pool-size", kNoGrpc, {"8"}},
@@ -94,8 +92,6 @@ struct RefusedSwitch {
 // Booleans that may only be false.
 const RefusedSwitch kRefusedSwitches[] = {
     {"model-namespacing", "models of one name in several namespaces are not served"},
-    {"allow-grpc", kNoGrpc},
-    {"reuse-grpc-port", kNoGrpc},
     {"grpc-use-ssl", kNoTls},
     {"grpc-use-ssl-mutual", kNoTls},
     {"grpc-keepalive-permit-without-calls", kNoGrpc},

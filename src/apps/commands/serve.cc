@@ -19,6 +19,7 @@
 #include "core/runtime/runtime.h"
 #include "core/runtime/worker_threads.h"
 #include "network/net/http_server.h"
+#include "serving/frontend/grpc/grpc_frontend.h"
 #include "serving/frontend/http/http_frontend.h"
 #include "serving/frontend/http/metrics_page.h"
 
@@ -28,7 +29,7 @@ namespace {
 constexpr int kHttpThreadsMax = 8;
 constexpr int kBlockingThreads = 4;  // Loading and unloading by request.
 
-// Sockets bound by whoever started us (LISTEN_FDS): HTTP first, then metrics.
+// Sockets bound by whoever started us (LISTEN_FDS): HTTP, metrics, gRPC.
 constexpr int kFirstInherited = 3;
 
 int InheritedSockets() {
@@ -59,8 +60,9 @@ class Server {
 
  private:
   Status StartLoops();
+  Status OpenDoors(const std::vector<env::EventLoop*>& loops);
   Status Open(net::HttpServer& server, int inherited_index, const std::string& host, uint16_t port,
-              std::string_view what);
+              bool reuse_port, std::string_view what);
   void OnSignal();
   void Drain();
   void Finish(bool in_time);
@@ -72,10 +74,12 @@ class Server {
   std::unique_ptr<ServerCore> core_;
   telemetry::MetricsRegistry metrics_;
   std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<net::HttpServer> grpc_;
   std::unique_ptr<net::HttpServer> metrics_server_;
   env::EventLoop::TimerId window_timer_ = 0;
   env::EventLoop::TimerId exit_timer_ = 0;
   int signals_ = 0;
+  int doors_draining_ = 0;
   int exit_code_ = 0;
   bool gave_up_ = false;  // Requests are still executing.
 };
@@ -96,13 +100,13 @@ Status Server::StartLoops() {
 }
 
 Status Server::Open(net::HttpServer& server, int inherited_index, const std::string& host,
-                    uint16_t port, std::string_view what) {
+                    uint16_t port, bool reuse_port, std::string_view what) {
   std::optional<Result<env::Address>> bound;
   if (inherited_index < InheritedSockets()) {
     bound = server.ListenOn(kFirstInherited + inherited_index);
   } else {
     ASSIGN_OR_RETURN(const env::Address address, AddressOf(host, port));
-    bound = server.Listen(address, {.reuse_port = options_.reuse_http_port, .backlog = 1024});
+    bound = server.Listen(address, {.reuse_port = reuse_port, .backlog = 1024});
   }
   if (!bound->ok()) return bound->status();
   telemetry::LogInfo(Concat("Started ", what, " at ", bound->value().ToString()));
@@ -119,6 +123,10 @@ Status Server::Start() {
   ASSIGN_OR_RETURN(
       core_, NewServerCore(options_.core, {runtime::SystemClock(), runtime::SystemFileSystem(),
                                            runtime::SystemThreads()}));
+  return OpenDoors(loops);
+}
+
+Status Server::OpenDoors(const std::vector<env::EventLoop*>& loops) {
   if (options_.allow_metrics) {
     AddInferenceMetrics(metrics_, *core_);
     metrics_server_ = std::make_unique<net::HttpServer>(
@@ -127,7 +135,17 @@ Status Server::Start() {
     RETURN_IF_ERROR(
         Open(*metrics_server_, 1,
              options_.metrics_address.empty() ? options_.http_address : options_.metrics_address,
-             options_.metrics_port, "Metrics Service"));
+             options_.metrics_port, false, "Metrics Service"));
+  }
+  if (options_.allow_grpc) {
+    GrpcFrontendOptions frontend;
+    frontend.server_id = options_.server_id;
+    grpc_ = std::make_unique<net::HttpServer>(
+        loops, net::HttpServer::Options{}, [this, frontend](env::EventLoop& loop) {
+          return NewGrpcFrontend(*core_, loop, *blocking_, frontend);
+        });
+    RETURN_IF_ERROR(Open(*grpc_, 2, options_.grpc_address, options_.grpc_port,
+                         options_.reuse_grpc_port, "GRPCInferenceService"));
   }
   if (options_.allow_http) {
     net::HttpServer::Options server;
@@ -139,7 +157,8 @@ Status Server::Start() {
         std::make_unique<net::HttpServer>(loops, server, [this, frontend](env::EventLoop& loop) {
           return NewHttpFrontend(*core_, loop, *blocking_, frontend);
         });
-    RETURN_IF_ERROR(Open(*http_, 0, options_.http_address, options_.http_port, "HTTPService"));
+    RETURN_IF_ERROR(Open(*http_, 0, options_.http_address, options_.http_port,
+                         options_.reuse_http_port, "HTTPService"));
   }
   return {};
 }
@@ -175,14 +194,23 @@ void Server::Drain() {
     telemetry::LogError("Exit timeout expired. Exiting immediately.");
     Finish(false);
   });
-  if (http_ == nullptr) return Finish(true);
-  http_->Drain([this] { Finish(true); });
+  std::vector<net::HttpServer*> doors;
+  if (http_ != nullptr) doors.push_back(http_.get());
+  if (grpc_ != nullptr) doors.push_back(grpc_.get());
+  if (doors.empty()) return Finish(true);
+  doors_draining_ = static_cast<int>(doors.size());  // Before the first can be done.
+  for (net::HttpServer* door : doors) {
+    door->Drain([this] {
+      if (--doors_draining_ == 0) Finish(true);
+    });
+  }
 }
 
 void Server::Finish(bool in_time) {
   loop_->Cancel(exit_timer_);
-  if (http_ != nullptr) http_->Stop();
-  if (metrics_server_ != nullptr) metrics_server_->Stop();
+  for (net::HttpServer* door : {http_.get(), grpc_.get(), metrics_server_.get()}) {
+    if (door != nullptr) door->Stop();
+  }
   const Status stopped = core_->Stop(in_time ? options_.exit_time_max : 0s);
   if (!stopped.ok()) telemetry::LogError(stopped.message());
   gave_up_ = !stopped.ok();

@@ -141,14 +141,29 @@ Status CheckConfigName(const std::string& name) {
                                 "', expected a name without spaces and slashes"));
 }
 
+// Doors on one address need ports of their own.
 Status CheckPorts(const ServeOptions& options) {
-  const bool both = options.allow_http && options.allow_metrics;
-  const bool same_port = options.http_port == options.metrics_port && options.http_port != 0;
-  const bool same_address =
-      options.metrics_address.empty() || options.metrics_address == options.http_address;
-  if (!both || !same_port || !same_address) return {};
-  return InvalidArgument(Concat("--http-port and --metrics-port are both ", options.http_port,
-                                ", expected two different ports"));
+  struct Door {
+    bool open;
+    std::string_view flag, address;
+    uint16_t port;
+  };
+  const std::string& metrics =
+      options.metrics_address.empty() ? options.http_address : options.metrics_address;
+  const Door doors[] = {
+      {options.allow_http, "--http-port", options.http_address, options.http_port},
+      {options.allow_grpc, "--grpc-port", options.grpc_address, options.grpc_port},
+      {options.allow_metrics, "--metrics-port", metrics, options.metrics_port}};
+  for (const Door& one : doors) {
+    for (const Door& other : doors) {
+      const bool clash = &one < &other && one.open && other.open && one.port != 0 &&
+                         one.port == other.port && one.address == other.address;
+      if (!clash) continue;
+      return InvalidArgument(Concat(one.flag, " and ", other.flag, " are both ", one.port,
+                                    ", expected two different ports"));
+    }
+  }
+  return {};
 }
 
 Status CheckAll(ServeOptions& options) {
@@ -257,6 +272,15 @@ void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
             "Largest request body in bytes, also after decompression.");
 }
 
+void AddGrpcFlags(FlagSet& flags, ServeOptions& options) {
+  flags.Group("gRPC");
+  flags.Add("allow-grpc", &options.allow_grpc, "Serve the v2 protocol over gRPC (unary calls).");
+  flags.Add("grpc-address", &options.grpc_address, "Address to listen on.");
+  flags.Add("grpc-port", &options.grpc_port, "Port; 0 picks a free one.");
+  flags.Add("reuse-grpc-port", &options.reuse_grpc_port,
+            "Let other servers with this flag listen on the same port (SO_REUSEPORT).");
+}
+
 void AddMetricsFlags(FlagSet& flags, ServeOptions& options) {
   flags.Group("Metrics");
   flags.Add("allow-metrics", &options.allow_metrics, "Serve Prometheus metrics on /metrics.");
@@ -311,6 +335,7 @@ options::FlagSet ServeFlags(ServeOptions& options) {
   AddLogFlags(flags, options);
   AddRepositoryFlags(flags, options);
   AddHttpFlags(flags, options);
+  AddGrpcFlags(flags, options);
   AddMetricsFlags(flags, options);
   AddBackendFlags(flags, options);
   AddRefusedFlags(flags);

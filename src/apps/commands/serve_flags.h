@@ -32,6 +32,11 @@ struct ServeOptions {
   int http_thread_count = 0;  // 0: as many as cores, at most 8.
   uint64_t http_body_bytes_max = 64ull << 20;
 
+  bool allow_grpc = true;
+  std::string grpc_address = "0.0.0.0";
+  uint16_t grpc_port = 8001;
+  bool reuse_grpc_port = false;
+
   bool allow_metrics = true;
   std::string metrics_address;  // Empty: http_address.
   uint16_t metrics_port = 8002;

@@ -134,8 +134,8 @@ TEST(ServeFlagsTest, EveryFlagOfTheAnchorIsHonouredOrRefusedByName) {
 TEST(ServeFlagsTest, RefusalsNameTheFlagAndTheReason) {
   EXPECT_EQ(ParseWith({"--grpc-use-ssl"}).status.message(),
             "flag --grpc-use-ssl is refused: TLS is not served yet");
-  EXPECT_EQ(ParseWith({"--grpc-port", "9001"}).status.message(),
-            "flag --grpc-port is refused: gRPC is not served yet");
+  EXPECT_EQ(ParseWith({"--grpc-keepalive-time", "5"}).status.message(),
+            "flag --grpc-keepalive-time is refused: the gRPC door does not have this setting yet");
   ServeOptions options;
   const options::FlagSet flags = ServeFlags(options);
   size_t refused = 0;

@@ -103,7 +103,8 @@ std::vector<std::string> ServeArguments(const supervisor::UpConfig& config,
                                         const std::string& repository) {
   // A replica is drained before it is told to stop, so it needs no lame-duck window.
   std::vector<std::string> arguments = {"serve", "--model-repository=" + repository,
-                                        "--lame-duck-secs=0", "--http-thread-count=1"};
+                                        "--lame-duck-secs=0", "--http-thread-count=1",
+                                        "--allow-grpc=false"};
   if (!config.models.empty()) arguments.push_back("--model-control-mode=explicit");
   for (const std::string& model : config.models) arguments.push_back("--load-model=" + model);
   arguments.insert(arguments.end(), config.serve_flags.begin(), config.serve_flags.end());
