@@ -28,6 +28,7 @@ tepal_room(serving/model_config    STANDS_ON tensor proto json)
 tepal_room(serving/inference       STANDS_ON tensor telemetry)
 # 4
 tepal_room(serving/kserve          STANDS_ON inference model_config http proto json LINKS ZLIB::ZLIB)
+tepal_room(serving/shared_memory STANDS_ON inference env)
 tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
 tepal_room(serving/repository      STANDS_ON model_config env)
 tepal_room(serving/scheduling      STANDS_ON inference model_config)
@@ -40,7 +41,7 @@ tepal_room(serving/client          STANDS_ON net kserve image)
 # 6
 tepal_room(serving/server_core     STANDS_ON lifecycle)
 # 7
-tepal_room(serving/frontend        STANDS_ON server_core kserve net)
+tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory)
 tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options json)
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)

@@ -15,11 +15,13 @@
 #include "core/env/executor.h"
 #include "core/env/file_system.h"
 #include "core/env/process.h"
+#include "core/env/shared_memory_files.h"
 
 namespace tepal::runtime {
 
 const env::Clock& SystemClock();
 env::FileSystem& SystemFileSystem();
+env::SharedMemoryFiles& SystemSharedMemory();
 
 // A seed from the operating system.
 uint64_t RandomSeed();

@@ -83,7 +83,7 @@ TEST_F(BackendInstanceTest, TooLittleOutputMemoryIsAnError) {
   auto instance = Instance(testing::Config("identity", 1, {}));
   sink_->GiveMemory(Buffer::Allocate(4));
   Execute(*instance, Request({{1, 2}}));
-  EXPECT_THAT(Only().status.message(), HasSubstr("holds 4 bytes; the output has 8"));
+  EXPECT_THAT(Only().status.message(), HasSubstr("(4 bytes) should be at least 8 bytes"));
 }
 
 TEST_F(BackendInstanceTest, ReshapeIsUndoneForTheClient) {

@@ -35,6 +35,11 @@ void PendingAnswer::OnResponse(std::unique_ptr<InferenceResponse> response, bool
   }
 }
 
+Buffer PendingAnswer::OutputMemory(std::string_view output, size_t) {
+  const kserve::AnswerForm::Output* wish = form.Find(output);
+  return wish != nullptr && wish->in_region ? wish->region : Buffer();
+}
+
 void PendingAnswer::Deliver() {
   http::ResponseSender* sender = TakeSender();
   if (sender == nullptr) return;

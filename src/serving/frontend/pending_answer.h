@@ -32,6 +32,7 @@ class PendingAnswer : public ResponseSink,
 
   void OnResponse(std::unique_ptr<InferenceResponse> response, bool final) override;
   void Deliver() override;
+  Buffer OutputMemory(std::string_view output, size_t size) override;
 
   // Loop thread: the client has gone; what is still under way is cancelled.
   void Abandon();

@@ -29,12 +29,12 @@ Result<size_t> JsonSize(std::optional<std::string_view> header, size_t body_size
 }
 
 Status ReadInferRequest(const Buffer& body, size_t json_size, const ModelConfig& model,
-                        InferenceRequest& request, AnswerForm& form) {
+                        InferenceRequest& request, AnswerForm& form, RegionMemory* regions) {
   if (json_size == 0) {
     form.binary = true;
     return ReadRawRequest(body, model, request);
   }
-  return RequestReader(body, json_size, model, request, form).Read();
+  return RequestReader(body, json_size, model, request, form, regions).Read();
 }
 
 }  // namespace tepal::kserve

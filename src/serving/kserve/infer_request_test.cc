@@ -257,5 +257,57 @@ TEST(InferRequest, HeaderLength) {
   EXPECT_FALSE(JsonSize("99999999999999999999999", 303).ok());
 }
 
+TEST(InferRequest, TensorsInSharedMemoryAreViewsOfIt) {
+  const auto in = [](std::string_view name, std::string_view type, std::string_view shape) {
+    return R"({"name":")" + std::string(name) + R"(","datatype":")" + std::string(type) +
+           R"(","shape":)" + std::string(shape) +
+           R"(,"parameters":{"shared_memory_region":"r","shared_memory_offset":8,)" +
+           R"("shared_memory_byte_size":16}})";
+  };
+  const std::string json =
+      R"({"inputs":[)" + in("INPUT0", "FP32", "[4]") + "," + in("INPUT1", "BYTES", "[1]") +
+      R"(],"outputs":[{"name":"OUTPUT0","parameters":{"shared_memory_region":"r",)"
+      R"("shared_memory_byte_size":4}}]})";
+  const Buffer region = Buffer::Copy(std::string(64, 'r'));
+  RegionMemory regions = [&region](std::string_view name, uint64_t offset,
+                                   uint64_t size) -> Result<Buffer> {
+    if (name != "r") return NotFound("no region");
+    return region.Slice(offset, size);
+  };
+  InferenceRequest request;
+  AnswerForm form;
+  ASSERT_TRUE(
+      ReadInferRequest(Buffer::Copy(json), json.size(), AddSub(), request, form, &regions).ok());
+  EXPECT_EQ(request.inputs[0].data.front().data(), region.data() + 8);
+  EXPECT_EQ(request.inputs[0].data.front().size(), 16u);
+  // Strings are copied: their lengths must not change after they were checked.
+  EXPECT_NE(request.inputs[1].data.front().data(), region.data() + 8);
+  EXPECT_EQ(request.inputs[1].data.front().text(), std::string(16, 'r'));
+  ASSERT_TRUE(form.outputs[0].in_region);
+  EXPECT_EQ(form.outputs[0].region.data(), region.data());
+  EXPECT_EQ(form.outputs[0].region.size(), 4u);
+
+  InferenceRequest refused;
+  const Status status = ReadInferRequest(Buffer::Copy(json), json.size(), AddSub(), refused, form);
+  EXPECT_EQ(status.code(), StatusCode::kUnimplemented) << status.message();
+}
+
+TEST(InferRequest, AnOutputGoesOneWayOnly) {
+  RegionMemory regions = [](std::string_view, uint64_t, uint64_t) -> Result<Buffer> {
+    return Buffer::Copy("memory");
+  };
+  for (const char* other : {R"("binary_data":true)", R"("classification":2)"}) {
+    const std::string json = R"({"inputs":[],"outputs":[{"name":"OUTPUT0","parameters":{)" +
+                             std::string(other) +
+                             R"(,"shared_memory_region":"r","shared_memory_byte_size":6}}]})";
+    InferenceRequest request;
+    AnswerForm form;
+    const Status status =
+        ReadInferRequest(Buffer::Copy(json), json.size(), AddSub(), request, form, &regions);
+    EXPECT_TRUE(status.message().starts_with("Output can't set both 'shared_memory_region' and"))
+        << status.message();
+  }
+}
+
 }  // namespace
 }  // namespace tepal::kserve

@@ -47,13 +47,17 @@ void WriteShape(ByteWriter& out, const Shape& shape) {
   out.Append(']');
 }
 
-Status WriteOutput(ByteWriter& out, const OutputTensor& output, bool binary, BufferList& binaries) {
+void WriteOutputHead(ByteWriter& out, const OutputTensor& output) {
   out.Append(R"({"name":)");
   out.AppendString(output.name);
   out.Append(R"(,"datatype":")");
   out.Append(DataTypeName(output.type));
   out.Append('"');
   WriteShape(out, output.shape);
+}
+
+Status WriteOutput(ByteWriter& out, const OutputTensor& output, bool binary, BufferList& binaries) {
+  WriteOutputHead(out, output);
   if (binary) {
     out.Append(R"(,"parameters":{"binary_data_size":)");
     out.AppendInteger(output.data.size());
@@ -107,7 +111,10 @@ Result<InferAnswer> WriteInferResponse(const InferenceResponse& response, const 
     first = false;
     const AnswerForm::Output* wish = form.Find(output.name);
     const bool binary = wish == nullptr ? form.binary : wish->binary;
-    if (wish != nullptr && wish->classes > 0) {
+    if (wish != nullptr && wish->in_region) {
+      WriteOutputHead(out, output);
+      out.Append('}');
+    } else if (wish != nullptr && wish->classes > 0) {
       ASSIGN_OR_RETURN(const OutputTensor classified,
                        Classify(output, wish->classes, batched, labels));
       RETURN_IF_ERROR(WriteOutput(out, classified, binary, answer.body));

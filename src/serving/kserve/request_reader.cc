@@ -212,6 +212,7 @@ Status RequestReader::ReadOutput() {
 
 void RequestReader::ReadOutputParameters(AnswerForm::Output& output, Status& problem) {
   if (!scanner_.EnterObject()) return;
+  RegionText region;
   std::string_view key;
   while (scanner_.NextMember(key)) {
     if (key == "binary_data") {
@@ -221,13 +222,20 @@ void RequestReader::ReadOutputParameters(AnswerForm::Output& output, Status& pro
         Note(problem, InvalidArgument("Unable to set 'classification': attempt to access JSON "
                                       "non-unsigned-integer as unsigned-integer"));
       }
-    } else {
-      if (key == "shared_memory_region") {
-        Note(problem, Unimplemented("shared memory is not supported yet: outputs"));
-      }
+    } else if (!ReadRegion(key, region, problem)) {
       scanner_.Skip();
     }
   }
+  if (!region.given || scanner_.failed()) return;
+  if (output.binary || output.classes > 0) {
+    Note(problem, InvalidArgument(Concat("Output can't set both 'shared_memory_region' and '",
+                                         output.binary ? "binary_data" : "classification", "'")));
+    return;
+  }
+  Result<Buffer> memory = FindRegion(region, "an output");
+  Note(problem, memory.status());
+  output.in_region = memory.ok();
+  if (memory.ok()) output.region = std::move(memory).value();
 }
 
 }  // namespace tepal::kserve

@@ -100,38 +100,65 @@ void RequestReader::ReadInputParameters(InputText& input, Status& problem) {
       uint64_t size = 0;
       Note(problem, TakeUnsigned("binary_data_size", size));
       input.binary_size = size;
-    } else {
-      if (key == "shared_memory_region") input.has_region = true;
+    } else if (!ReadRegion(key, input.region, problem)) {
       scanner_.Skip();
     }
   }
 }
 
+bool RequestReader::ReadRegion(std::string_view name, RegionText& region, Status& problem) {
+  if (name == "shared_memory_region") {
+    std::string_view text;
+    Note(problem, TakeString("shared_memory_region", text));
+    region.given = true;
+    region.name = text;
+  } else if (name == "shared_memory_offset") {
+    Note(problem, TakeUnsigned("shared_memory_offset", region.offset));
+  } else if (name == "shared_memory_byte_size") {
+    Note(problem, TakeUnsigned("shared_memory_byte_size", region.size));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Result<Buffer> RequestReader::FindRegion(const RegionText& region, std::string_view tensor) {
+  if (regions_ == nullptr) {
+    return Unimplemented(Concat("'", tensor, "' is in shared memory region '", region.name,
+                                "', but this server was started without --allow-client-shm=true"));
+  }
+  return (*regions_)(region.name, region.offset, region.size);
+}
+
 Status RequestReader::FinishInput(InputText& input) {
   const bool has_data = input.data_at.has_value(), has_binary = input.binary_size.has_value();
-  if (has_data + has_binary + input.has_region != 1) {
+  const bool has_region = input.region.given;
+  if (has_data + has_binary + has_region != 1) {
     std::string problem =
         "Input must set only one of the following fields: 'data', 'binary_data_size' in "
         "'parameters', 'shared_memory_region' in 'parameters'. But";
-    const bool none = !has_data && !has_binary && !input.has_region;
+    const bool none = !has_data && !has_binary && !has_region;
     problem += none ? " no field is set" : " set";
     if (has_data) problem += " 'data'";
     if (has_binary) problem += " 'binary_data_size'";
-    if (input.has_region) problem += " 'shared_memory_region'";
+    if (has_region) problem += " 'shared_memory_region'";
     return InvalidArgument(std::move(problem));
   }
   if (!input.has_name) return NoMember("name");
   if (!input.has_type) return NoMember("datatype");
   if (!input.has_shape) return NoMember("shape");
-  if (input.has_region) {
-    return Unimplemented(Concat("shared memory is not supported yet: input '", input.name, "'"));
-  }
 
   InputTensor tensor;
   tensor.name = std::move(input.name);
   tensor.type = input.type;
   tensor.shape = std::move(input.shape);
-  if (has_binary) {
+  if (has_region) {
+    ASSIGN_OR_RETURN(Buffer data, FindRegion(input.region, tensor.name));
+    // The client can change its memory at any time. Numbers may be whatever they are, but the
+    // lengths within strings must stay as they were checked.
+    if (tensor.type == DataType::kBytes) data = Buffer::Copy(data.text());
+    if (!data.empty()) tensor.data.push_back(std::move(data));
+  } else if (has_binary) {
     RETURN_IF_ERROR(TakeBinary(tensor, *input.binary_size));
   } else if (const auto count = ElementCount(tensor.shape); count.has_value() && *count != 0) {
     if (!input.data.has_value()) {

@@ -244,9 +244,11 @@ TRITONSERVER_Error* TRITONBACKEND_OutputBuffer(TRITONBACKEND_Output* output, voi
   if (tensor.data.data() == nullptr) {
     tensor.data = tepal::Buffer::Allocate(buffer_byte_size);
   } else if (tensor.data.size() < buffer_byte_size) {
-    return NewError(TRITONSERVER_ERROR_INVALID_ARG,
-                    tepal::Concat("the memory given for output '", tensor.name, "' holds ",
-                                  tensor.data.size(), " bytes; the output has ", buffer_byte_size));
+    return NewError(
+        TRITONSERVER_ERROR_INVALID_ARG,
+        tepal::Concat("shared memory size specified with the request for output '", tensor.name,
+                      "' (", tensor.data.size(), " bytes) should be at least ", buffer_byte_size,
+                      " bytes to hold the results"));
   } else {
     tensor.data.Truncate(buffer_byte_size);
   }
