@@ -16,6 +16,7 @@ namespace tepal_plugin {
 namespace {
 
 constexpr int64_t kDefaultMaxBatchSize = 4;
+constexpr uint64_t kDefaultInstances = 2;  // Of a group on the CPU, as Triton has it.
 
 // What all models share.
 struct BackendState {
@@ -286,6 +287,22 @@ TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* backend) {
     const std::unique_ptr<tepal_plugin::BackendState> owned(state);
     return TRITONBACKEND_BackendSetState(backend, nullptr);
   });
+}
+
+// This plugin uses ONNX Runtime's CPU provider alone, and says so before a model is put on a GPU.
+TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(TRITONBACKEND_Backend* /*backend*/,
+                                                      TRITONBACKEND_BackendAttribute* attributes) {
+  return TRITONBACKEND_BackendAttributeAddPreferredInstanceGroup(
+      attributes, TRITONSERVER_INSTANCEGROUPKIND_CPU, tepal_plugin::kDefaultInstances, nullptr, 0);
+}
+
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceInitialize(TRITONBACKEND_ModelInstance* instance) {
+  TRITONSERVER_InstanceGroupKind kind = TRITONSERVER_INSTANCEGROUPKIND_CPU;
+  TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceKind(instance, &kind));
+  if (kind != TRITONSERVER_INSTANCEGROUPKIND_GPU) return nullptr;
+  return tepal_plugin::Fail(TRITONSERVER_ERROR_UNSUPPORTED,
+                            "instance_group of KIND_GPU: the onnxruntime backend runs on the CPU "
+                            "alone, use KIND_CPU");
 }
 
 TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {

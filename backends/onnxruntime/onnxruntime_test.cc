@@ -182,6 +182,16 @@ TEST_F(OnnxRuntimeTest, ConfigurationThatDoesNotFitIsRefused) {
   EXPECT_THAT(status.message(), HasSubstr("input 'INPUT1' has data_type TYPE_INT32"));
 }
 
+TEST_F(OnnxRuntimeTest, GpuIsRefused) {
+  WriteModel(SumModel());
+  ASSERT_TRUE(Load("").ok());
+  BackendInstance::Options options;
+  options.kind = InstanceGroup::Kind::kGpu;
+  EXPECT_THAT(
+      BackendInstance::Create(model_, std::move(options)).status().message(),
+      HasSubstr("instance_group of KIND_GPU: the onnxruntime backend runs on the CPU alone"));
+}
+
 TEST_F(OnnxRuntimeTest, BadParameterIsNamed) {
   WriteModel(SumModel());
   EXPECT_THAT(

@@ -1,5 +1,6 @@
 #include "serving/lifecycle/backend_loader.h"
 
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "core/base/text.h"
 #include "serving/backend/backend_instance.h"
 #include "serving/backend/backend_model.h"
+#include "serving/backend/gpus.h"
 #include "serving/model_config/normalise.h"
 #include "serving/model_config/validate.h"
 
@@ -122,8 +124,9 @@ class BackendLoader final : public VersionLoader {
     const std::string backend = FinishConfig(draft)->backend;
     ASSIGN_OR_RETURN(auto library,
                      backends_.Get(backend, {model.VersionDirectory(version), model.directory}));
-    NormaliseInstanceGroups(draft, {{}, library->preferred_groups()});
-    RETURN_IF_ERROR(ValidateInstanceGroups(draft, {}));
+    const std::vector<int32_t>& gpus = Gpus();
+    NormaliseInstanceGroups(draft, {gpus, library->preferred_groups()});
+    RETURN_IF_ERROR(ValidateInstanceGroups(draft, gpus));
 
     BackendModel::Options options;
     options.library = std::move(library);
@@ -143,8 +146,16 @@ class BackendLoader final : public VersionLoader {
   }
 
  private:
+  // Asked for once, by the first model.
+  const std::vector<int32_t>& Gpus() {
+    std::call_once(gpus_asked_, [&] { gpus_ = UsableGpus(); });
+    return gpus_;
+  }
+
   const bool auto_complete_;
   BackendManager backends_;
+  std::once_flag gpus_asked_;
+  std::vector<int32_t> gpus_;
   const env::Clock& clock_;
 };
 

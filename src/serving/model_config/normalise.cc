@@ -94,9 +94,15 @@ void AddDefaultGroup(inference::ModelConfig& config, const InstancePlacement& pl
 
 void ResolveKind(Group& group, const InstancePlacement& placement) {
   if (group.kind() != Group::KIND_AUTO) return;
+  // A backend that names only groups on the CPU cannot do anything with a GPU.
+  const bool cpu_only =
+      !placement.preferred.empty() &&
+      std::all_of(placement.preferred.begin(), placement.preferred.end(),
+                  [](const InstanceGroup& p) { return p.kind == InstanceGroup::Kind::kCpu; });
   const bool all_usable = std::all_of(group.gpus().begin(), group.gpus().end(),
                                       [&](int32_t gpu) { return Contains(placement.gpus, gpu); });
-  group.set_kind(!placement.gpus.empty() && all_usable ? Group::KIND_GPU : Group::KIND_CPU);
+  group.set_kind(!placement.gpus.empty() && all_usable && !cpu_only ? Group::KIND_GPU
+                                                                    : Group::KIND_CPU);
 }
 
 // What the backend would like for a group of this kind.

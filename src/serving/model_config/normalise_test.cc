@@ -122,6 +122,16 @@ TEST(NormaliseInstanceGroupsTest, WithGpus) {
   EXPECT_EQ(absent[0].kind, InstanceGroup::Kind::kCpu);
 }
 
+TEST(NormaliseInstanceGroupsTest, BackendOfTheCpuAloneIsNotPutOnAGpu) {
+  InstanceGroup cpu;
+  cpu.kind = InstanceGroup::Kind::kCpu;
+  const InstancePlacement placement{.gpus = {0}, .preferred = {cpu}};
+  EXPECT_EQ(GroupsOf("name: \"m\"", placement)[0].kind, InstanceGroup::Kind::kCpu);
+  EXPECT_EQ(GroupsOf("instance_group { count: 2 }", placement)[0].kind, InstanceGroup::Kind::kCpu);
+  EXPECT_EQ(GroupsOf("instance_group { kind: KIND_GPU }", placement)[0].kind,
+            InstanceGroup::Kind::kGpu);
+}
+
 TEST(NormaliseInstanceGroupsTest, ListensToTheBackend) {
   InstanceGroup preferred;
   preferred.kind = InstanceGroup::Kind::kCpu;

@@ -1,0 +1,49 @@
+// A CUDA graph of one batch size: captured once, replayed with the rows of each batch. What a small
+// batch spends on launching hundreds of kernels one by one becomes one launch.
+//
+// Where LibTorch has no CUDA, Capture says so and nothing else is ever called.
+
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/Stream.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "backends/sugar/plugin.h"
+
+namespace tepal_plugin {
+
+class CapturedBatch {
+ public:
+  using Forward = std::function<Error*(const std::vector<at::Tensor>&, std::vector<at::Tensor>&)>;
+
+  // `inputs` lie on the GPU, `rows` rows each, and are the graph's from now on.
+  CapturedBatch(int64_t rows, std::vector<at::Tensor> inputs);
+  CapturedBatch(CapturedBatch&&) noexcept;
+  CapturedBatch& operator=(CapturedBatch&&) noexcept;
+  ~CapturedBatch();
+
+  int64_t rows() const { return rows_; }
+
+  // Runs `forward` some times, so that LibTorch has chosen its kernels, then records it. To be
+  // called on the thread whose current stream is `stream`.
+  Error* Capture(const Forward& forward, const c10::Stream& stream);
+
+  // Copies `rows` rows of each input to the GPU and replays, all on the current stream; the rest of
+  // the rows hold what earlier batches left. Outputs are cut to `rows`.
+  void Replay(const std::vector<at::Tensor>& from, int64_t rows, std::vector<at::Tensor>& outputs);
+
+ private:
+  struct Graph;
+  int64_t rows_;
+  std::vector<at::Tensor> inputs_, outputs_;
+  std::unique_ptr<Graph> graph_;
+};
+
+// Gives memory that LibTorch keeps for later back to the GPU.
+void CleanGpuCache();
+
+}  // namespace tepal_plugin
