@@ -87,8 +87,30 @@ void ClientPool::EndAttempt(uint64_t number) {
 
 void ClientPool::OnConnected(uint64_t number, Result<std::unique_ptr<env::Stream>> stream) {
   if (!stream.ok()) return OnAttemptFailed(number, stream.status());
+  if (options_.tls == nullptr) {
+    EndAttempt(number);
+    return AddMember(std::move(stream).value());
+  }
+  const bool is_unix = address_.family == env::Address::Family::kUnix;
+  attempts_[number].handshake = TlsHandshake::StartClient(
+      group_->loop(), options_.tls->Get(), std::move(stream).value(),
+      is_unix ? "localhost" : address_.host, {options_.http2 ? "h2" : "http/1.1"},
+      kTlsHandshakeTimeMax,
+      [this, number](Result<TlsConnection> made) { OnHandshake(number, std::move(made)); });
+}
+
+void ClientPool::OnHandshake(uint64_t number, Result<TlsConnection> made) {
+  if (made.ok() && options_.http2 && made->protocol != "h2") {
+    made = Unavailable("the server does not agree to HTTP/2 (ALPN)");
+  }
+  if (!made.ok()) {
+    ++counters_->tls_handshake_failures;
+    return OnAttemptFailed(number,
+                           made.status().WithContext(Concat("TLS with ", address_.ToString())));
+  }
+  ++counters_->tls_handshakes;
   EndAttempt(number);
-  AddMember(std::move(stream).value());
+  AddMember(std::move(made->stream));
 }
 
 // The last thing a caller does: a receiver that is told may destroy the client.

@@ -12,6 +12,7 @@
 
 #include "network/net/client_call.h"
 #include "network/net/connection.h"
+#include "network/net/tls_stream.h"
 
 namespace tepal::net {
 
@@ -39,6 +40,7 @@ class ClientPool final : public ConnectionOwner {
   };
   struct Attempt {
     std::unique_ptr<env::EventLoop::Connecting> connecting;
+    std::unique_ptr<TlsHandshake> handshake;
     env::EventLoop::TimerId timer = 0;
   };
 
@@ -52,6 +54,7 @@ class ClientPool final : public ConnectionOwner {
   void OpenForWaiting();
   void Open();
   void OnConnected(uint64_t attempt, Result<std::unique_ptr<env::Stream>> stream);
+  void OnHandshake(uint64_t attempt, Result<TlsConnection> made);
   void OnAttemptFailed(uint64_t attempt, const Status& why);
   void EndAttempt(uint64_t attempt);
   void AddMember(std::unique_ptr<env::Stream> stream);

@@ -108,7 +108,7 @@ std::unique_ptr<HttpClient::Exchange> HttpClient::Send(
     head.authority =
         to.family == env::Address::Family::kUnix ? std::string("localhost") : to.ToString();
   }
-  if (head.scheme.empty()) head.scheme = "http";
+  if (head.scheme.empty()) head.scheme = impl_->options.tls != nullptr ? "https" : "http";
   head.has_body = !end_of_request;
   auto call = std::make_shared<ClientCall>(
       std::move(head), end_of_request, std::move(receiver),

@@ -13,6 +13,7 @@
 #include "core/base/function.h"
 #include "core/env/event_loop.h"
 #include "network/http/session.h"
+#include "network/net/tls.h"
 
 namespace tepal::net {
 
@@ -20,14 +21,17 @@ class HttpClient {
  public:
   struct Options {
     http::Limits limits;
-    Duration connect_time_max = 5s;
+    Duration connect_time_max = 5s;      // With the TLS handshake.
     uint32_t idle_connections_max = 64;  // Kept per address; HTTP/1.1.
     Duration idle_keep = 60s;
-    bool http2 = false;  // Prior knowledge.
+    bool http2 = false;              // Prior knowledge; over TLS the server must choose "h2".
+    std::shared_ptr<TlsSource> tls;  // Given: https, with the source's context of the moment.
   };
   struct Counters {
     uint64_t connections_opened = 0;
-    uint64_t connect_failures = 0;
+    uint64_t connect_failures = 0;  // Those of TLS among them.
+    uint64_t tls_handshakes = 0;    // Completed.
+    uint64_t tls_handshake_failures = 0;
     uint32_t connections_open = 0;
     uint32_t requests_active = 0;
   };

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <map>
 
 #include "core/base/guarded.h"
+#include "core/base/text.h"
+#include "core/telemetry/log.h"
 #include "network/net/connection.h"
+#include "network/net/tls_stream.h"
 
 namespace tepal::net {
 namespace {
@@ -12,11 +16,11 @@ namespace {
 // The server's part that lives on one loop.
 class LoopShard final : public ConnectionOwner, public std::enable_shared_from_this<LoopShard> {
  public:
-  LoopShard(env::EventLoop& loop, const http::Limits& limits,
+  LoopShard(env::EventLoop& loop, const HttpServer::Options& options,
             std::shared_ptr<HttpServer::Counters> counters,
             std::unique_ptr<http::RequestHandler> handler)
       : loop_(loop),
-        limits_(limits),
+        options_(options),
         counters_(std::move(counters)),
         handler_(std::move(handler)),
         group_(std::make_shared<ConnectionGroup>(loop, &counters_->bytes_read,
@@ -33,12 +37,11 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
       stream.reset();
       return Gone();
     }
-    auto connection = std::make_unique<Connection>(group_, *this, Connection::Side::kServer);
-    Connection& adopted = *connection;
-    adopted.owner_slot = connections_.size();
-    connections_.push_back(std::move(connection));
-    adopted.Start(std::move(stream), http::NewServerSession(limits_, adopted, *handler_));
-    if (on_gone_) adopted.Drain();
+    if (options_.tls == nullptr) return Serve(std::move(stream), "");
+    const uint64_t number = ++handshakes_begun_;
+    handshakes_[number] = TlsHandshake::StartServer(
+        loop_, options_.tls->Get(), std::move(stream), options_.tls_handshake_time_max,
+        [this, number](Result<TlsConnection> made) { OnHandshake(number, std::move(made)); });
   }
 
   // `on_gone` runs on this loop after each connection that goes from now on.
@@ -51,6 +54,7 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
     if (closed_) return;
     closed_ = true;
     on_gone_ = nullptr;
+    for (; !handshakes_.empty(); handshakes_.erase(handshakes_.begin())) Gone();
     while (!connections_.empty()) {
       std::unique_ptr<Connection> last = std::move(connections_.back());
       connections_.pop_back();
@@ -66,6 +70,30 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
   }
 
  private:
+  void OnHandshake(uint64_t number, Result<TlsConnection> made) {
+    handshakes_.erase(number);
+    if (made.ok()) {
+      counters_->tls_handshakes.fetch_add(1, std::memory_order_relaxed);
+      return Serve(std::move(made->stream), made->protocol);
+    }
+    counters_->tls_handshake_failures.fetch_add(1, std::memory_order_relaxed);
+    telemetry::LogVerbose(1, Concat("a TLS handshake failed: ", made.status().message()));
+    Gone();
+  }
+
+  // `protocol`: what ALPN has chosen; nothing: the first bytes say.
+  void Serve(std::unique_ptr<env::Stream> stream, std::string_view protocol) {
+    auto connection = std::make_unique<Connection>(group_, *this, Connection::Side::kServer);
+    Connection& adopted = *connection;
+    adopted.owner_slot = connections_.size();
+    connections_.push_back(std::move(connection));
+    adopted.Start(std::move(stream),
+                  protocol == "h2"
+                      ? http::NewHttp2ServerSession(options_.limits, adopted, *handler_)
+                      : http::NewServerSession(options_.limits, adopted, *handler_));
+    if (on_gone_) adopted.Drain();
+  }
+
   void OnConnectionClosed(Connection& connection) override {
     const size_t slot = connection.owner_slot;
     std::unique_ptr<Connection> gone = std::move(connections_[slot]);
@@ -85,11 +113,13 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
   }
 
   env::EventLoop& loop_;
-  const http::Limits limits_;
+  const HttpServer::Options options_;
   const std::shared_ptr<HttpServer::Counters> counters_;
   std::unique_ptr<http::RequestHandler> handler_;
   const std::shared_ptr<ConnectionGroup> group_;
   std::vector<std::unique_ptr<Connection>> connections_;
+  std::map<uint64_t, std::unique_ptr<TlsHandshake>> handshakes_;
+  uint64_t handshakes_begun_ = 0;
   Function<void()> on_gone_;  // Set: draining.
   bool closed_ = false;
 };
@@ -164,7 +194,7 @@ HttpServer::HttpServer(std::vector<env::EventLoop*> loops, Options options, Hand
   impl_->options = options;
   for (env::EventLoop* loop : loops) {
     impl_->shards.push_back(
-        std::make_shared<LoopShard>(*loop, options.limits, impl_->counters, factory(*loop)));
+        std::make_shared<LoopShard>(*loop, options, impl_->counters, factory(*loop)));
   }
 }
 

@@ -2,8 +2,8 @@
 //
 // A connection lives on one loop; a new one goes to the loop that has fewest, because a few long
 // gRPC channels hash badly over SO_REUSEPORT listeners. Each loop has a handler of its own, made by
-// the factory, so handlers need no locks for what is theirs. HTTP/1.1 and HTTP/2 (prior knowledge)
-// share every port. All of this class is used on the first loop's thread.
+// the factory, so handlers need no locks for what is theirs. HTTP/1.1 and HTTP/2 (prior knowledge,
+// or chosen by ALPN) share every port. All of this class is used on the first loop's thread.
 
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "core/base/function.h"
 #include "core/env/event_loop.h"
 #include "network/http/session.h"
+#include "network/net/tls.h"
 
 namespace tepal::net {
 
@@ -23,13 +24,18 @@ class HttpServer {
   struct Options {
     http::Limits limits;
     uint32_t connections_max = 65536;  // Above: accepted and closed at once, counted.
+    // Given: every connection speaks TLS, with the context that the source has when it is accepted.
+    std::shared_ptr<TlsSource> tls;
+    Duration tls_handshake_time_max = 10s;
   };
   // Read by metrics from any thread.
   struct Counters {
     std::atomic<uint64_t> connections_accepted{0};
     std::atomic<uint64_t> connections_refused{0};
     std::atomic<int64_t> connections_open{0};
-    std::atomic<uint64_t> bytes_read{0};
+    std::atomic<uint64_t> tls_handshakes{0};  // Completed.
+    std::atomic<uint64_t> tls_handshake_failures{0};
+    std::atomic<uint64_t> bytes_read{0};  // Of HTTP, without what TLS adds.
     std::atomic<uint64_t> bytes_written{0};
   };
   using HandlerFactory = Function<std::unique_ptr<http::RequestHandler>(env::EventLoop&)>;
