@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import http.client
 import json
+import os
 import pathlib
 import socket
 import struct
@@ -16,6 +17,7 @@ import zlib
 
 TIMEOUT_S = 30
 RAW_TIMEOUT_S = 3
+SHARED_MEMORY = pathlib.Path("/dev/shm")
 # What differs from run to run: compared by kind only.
 VOLATILE = {"last_inference", "inference_count", "execution_count", "count", "ns", "batch_stats"}
 
@@ -78,6 +80,21 @@ class Case:
 
     def send(self, host, port):
         """The answer as the lines of a case: [("status", "200"), ("json", "{…}"), …]."""
+        for word, value in self.request:
+            if word == "shared-memory":
+                key, size, content = value.split(" ")
+                write_shared(key, bytes.fromhex(content).ljust(int(size), b"\0"))
+        answer = self.exchange(host, port)
+        for word, value in self.request:
+            if word == "shared-memory-show":
+                key, offset, size = value.split(" ")
+                content = (SHARED_MEMORY / key.lstrip("/")).read_bytes()
+                answer.append(("memory", content[int(offset):][:int(size)].hex()))
+            elif word == "shared-memory-remove":
+                (SHARED_MEMORY / value.lstrip("/")).unlink(missing_ok=True)
+        return answer
+
+    def exchange(self, host, port):
         raw = self.first("raw")
         if raw is not None:
             return send_raw(host, port, raw)
@@ -104,6 +121,13 @@ class Case:
             return [("status", type(error).__name__)]
         finally:
             connection.close()
+
+
+def write_shared(key, content):
+    """In place, never shorter in between: whoever has mapped it may be reading."""
+    with open(os.open(SHARED_MEMORY / key.lstrip("/"), os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        file.write(content)
+        file.truncate(len(content))
 
 
 def describe(status, headers, body):

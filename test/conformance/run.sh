@@ -10,7 +10,8 @@ s = [socket.socket() for _ in range(2)]
 [x.bind(("127.0.0.1", 0)) for x in s]
 print(*[x.getsockname()[1] for x in s])')
 "$build/bin/tepal" serve --model-repository=test/conformance/models --http-address=127.0.0.1 --http-port="$http" \
-  --metrics-port="$metrics" --allow-grpc=false --http-max-input-size=268435456 --lame-duck-secs=0 >"$log" 2>&1 &
+  --metrics-port="$metrics" --allow-grpc=false --allow-client-shm=true --http-max-input-size=268435456 \
+  --lame-duck-secs=0 >"$log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; rm -f "$log"' EXIT
 for _ in $(seq 100); do

@@ -97,7 +97,6 @@ const RefusedSwitch kRefusedSwitches[] = {
     {"grpc-keepalive-permit-without-calls", kNoGrpc},
     {"allow-sagemaker", kNoSageMaker},
     {"allow-vertex-ai", kNoVertex},
-    {"allow-client-shm", "shared memory regions are not built yet"},
 };
 
 }  // namespace

@@ -73,6 +73,7 @@ class Server {
   std::unique_ptr<env::Executor> blocking_;
   std::unique_ptr<ServerCore> core_;
   telemetry::MetricsRegistry metrics_;
+  SharedMemoryRegions regions_{runtime::SystemSharedMemory()};
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<net::HttpServer> grpc_;
   std::unique_ptr<net::HttpServer> metrics_server_;
@@ -153,6 +154,7 @@ Status Server::OpenDoors(const std::vector<env::EventLoop*>& loops) {
     HttpFrontendOptions frontend;
     frontend.server_id = options_.server_id;
     frontend.body_bytes_max = options_.http_body_bytes_max;
+    if (options_.allow_client_shm) frontend.shared_memory = &regions_;
     http_ =
         std::make_unique<net::HttpServer>(loops, server, [this, frontend](env::EventLoop& loop) {
           return NewHttpFrontend(*core_, loop, *blocking_, frontend);

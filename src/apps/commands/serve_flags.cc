@@ -183,6 +183,9 @@ Status CheckAll(ServeOptions& options) {
 void AddServerFlags(FlagSet& flags, ServeOptions& options) {
   flags.Group("Server");
   flags.Add("id", &options.server_id, "The server's name in its metadata.");
+  flags.Add("allow-client-shm", &options.allow_client_shm,
+            "Let clients register regions of shared memory. Only for clients that are trusted: one "
+            "that shortens its region ends the server.");
   flags.Add("exit-timeout-secs", Seconds(&options.exit_time_max),
             "After a signal, how long requests in flight may take to finish.");
   flags.Add(

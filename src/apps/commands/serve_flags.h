@@ -25,6 +25,10 @@ struct ServeOptions {
   // balancers to notice.
   Duration lame_duck = 2s;
 
+  // Off, as in Triton since 26.04: whoever registers a region can end this process (see
+  // serving/shared_memory).
+  bool allow_client_shm = false;
+
   bool allow_http = true;
   std::string http_address = "0.0.0.0";
   uint16_t http_port = 8000;

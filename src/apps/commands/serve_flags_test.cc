@@ -150,6 +150,11 @@ TEST(ServeFlagsTest, RefusalsNameTheFlagAndTheReason) {
   EXPECT_GT(refused, 40u);
 }
 
+TEST(ServeFlagsTest, SharedMemoryOfClientsIsOffUntilAllowed) {
+  EXPECT_FALSE(ParseWith({}).options.allow_client_shm);
+  EXPECT_TRUE(ParseWith({"--allow-client-shm"}).options.allow_client_shm);
+}
+
 TEST(ServeFlagsTest, AcceptsDefaultsSpelledOut) {
   EXPECT_TRUE(ParseWith({"--allow-gpu-metrics=false", "--strict-model-config=false",
                          "--grpc-port=8001", "--allow-grpc=False", "--rate-limit=off",

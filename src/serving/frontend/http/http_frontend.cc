@@ -6,10 +6,13 @@
 #include "network/http/body_collector.h"
 #include "network/http/status_map.h"
 #include "serving/frontend/http/body_json.h"
+#include "serving/frontend/http/generate_exchange.h"
 #include "serving/frontend/http/infer_exchange.h"
+#include "serving/frontend/http/log_settings.h"
 #include "serving/frontend/http/model_json.h"
 #include "serving/frontend/http/repository_control.h"
 #include "serving/frontend/http/routes.h"
+#include "serving/frontend/http/shared_memory_routes.h"
 #include "serving/frontend/model_version_text.h"
 
 namespace tepal {
@@ -48,21 +51,6 @@ class Bodiless final : public http::RequestReceiver {
   std::byte waste_[1024];
 };
 
-std::string_view NotBuilt(Route::Kind kind) {
-  switch (kind) {
-    case Route::Kind::kGenerate:
-      return "the generate extension";
-    case Route::Kind::kTrace:
-      return "the trace extension";
-    case Route::Kind::kLogging:
-      return "the logging extension";
-    case Route::Kind::kSharedMemory:
-      return "the shared memory extensions";
-    default:
-      return {};
-  }
-}
-
 class HttpFrontend final : public http::RequestHandler {
  public:
   HttpFrontend(ServerCore& core, env::EventLoop& loop, env::Executor& blocking,
@@ -79,6 +67,10 @@ class HttpFrontend final : public http::RequestHandler {
   Status Answer(const Route& route, http::ResponseSender& sender);
   Status AnswerStatistics(const Route& route, int64_t version, http::ResponseSender& sender);
   Status AnswerIndex(std::string_view body, http::ResponseSender& sender);
+  // POST: `body` holds the changes; GET: null.
+  Status AnswerTrace(const Route& route, const std::string_view* body,
+                     http::ResponseSender& sender);
+  Status AnswerWithBody(const Route& route, std::string_view body, http::ResponseSender& sender);
 
   ServerCore& core_;
   const HttpFrontendOptions options_;
@@ -90,19 +82,26 @@ std::unique_ptr<http::RequestReceiver> HttpFrontend::OnRequest(http::RequestHead
                                                                http::ResponseSender& sender) {
   Route route = ParseRoute(head.path());
   const std::string_view method = RouteMethod(route.kind);
-  const bool post = method == "POST";
   if (route.kind == Route::Kind::kUnknown) {
     return std::make_unique<Bodiless>([&sender] { http::RespondError(sender, 404, "Not Found"); });
   }
-  if (!method.empty() && head.method != method) {
+  const bool allowed =
+      method.empty() ? head.method == "GET" || head.method == "POST" : head.method == method;
+  if (!allowed) {
     return std::make_unique<Bodiless>(
         [&sender] { http::RespondError(sender, 405, "Method Not Allowed"); });
   }
-  if (route.kind == Route::Kind::kInfer) {
+  const bool generates =
+      route.kind == Route::Kind::kGenerate || route.kind == Route::Kind::kGenerateStream;
+  if (route.kind == Route::Kind::kInfer || generates) {
     const Result<int64_t> version = ParseModelVersion(route.version);
     if (!version.ok()) {
       return std::make_unique<Bodiless>(
           [&sender, status = version.status()] { http::RespondError(sender, status); });
+    }
+    if (generates) {
+      return std::make_unique<GenerateExchange>(infer_door_, std::move(route), *version, head,
+                                                sender);
     }
     return std::make_unique<InferExchange>(infer_door_, std::move(route.model), *version, head,
                                            sender);
@@ -111,10 +110,11 @@ std::unique_ptr<http::RequestReceiver> HttpFrontend::OnRequest(http::RequestHead
     return ControlModel(control_door_, route.kind == Route::Kind::kLoad, std::move(route.model),
                         head, sender);
   }
-  if (post && route.kind == Route::Kind::kIndex) {
+  if (head.method == "POST") {
     return std::make_unique<http::CollectingRequest>(
-        head, options_.body_bytes_max, sender, [this, &sender](Buffer body) {
-          if (const Status status = AnswerIndex(body.text(), sender); !status.ok()) {
+        head, options_.body_bytes_max, sender,
+        [this, &sender, route = std::make_unique<Route>(std::move(route))](Buffer body) {
+          if (const Status status = AnswerWithBody(*route, body.text(), sender); !status.ok()) {
             http::RespondError(sender, status);
           }
         });
@@ -137,7 +137,9 @@ Status HttpFrontend::Answer(const Route& route, http::ResponseSender& sender) {
       RespondHealth(core_.Ready(), sender);
       return {};
     case Route::Kind::kServerMetadata:
-      RespondText(sender, kJson, ServerMetadataJson(options_.server_id, options_.server_version));
+      RespondText(sender, kJson,
+                  ServerMetadataJson(options_.server_id, options_.server_version,
+                                     options_.shared_memory != nullptr));
       return {};
     case Route::Kind::kModelReady:
       if (!core_.Find(route.model, version).ok()) return InvalidArgument("Model version not ready");
@@ -156,9 +158,46 @@ Status HttpFrontend::Answer(const Route& route, http::ResponseSender& sender) {
     case Route::Kind::kModelStatistics:
     case Route::Kind::kAllStatistics:
       return AnswerStatistics(route, version, sender);
-    default:
-      return Unimplemented(Concat(NotBuilt(route.kind), " is not supported yet"));
+    case Route::Kind::kTrace:
+      return AnswerTrace(route, nullptr, sender);
+    case Route::Kind::kLogging:
+      RespondText(sender, kJson, LogSettingsJson());
+      return {};
+    default: {
+      ASSIGN_OR_RETURN(const std::string text,
+                       AnswerSharedMemory(options_.shared_memory, route, {}));
+      RespondText(sender, kJson, text);
+      return {};
+    }
   }
+}
+
+Status HttpFrontend::AnswerWithBody(const Route& route, std::string_view body,
+                                    http::ResponseSender& sender) {
+  if (route.kind == Route::Kind::kIndex) return AnswerIndex(body, sender);
+  if (route.kind == Route::Kind::kTrace) return AnswerTrace(route, &body, sender);
+  std::string text;
+  if (route.kind == Route::Kind::kLogging) {
+    RETURN_IF_ERROR(UpdateLogSettings(body));
+    text = LogSettingsJson();
+  } else {
+    ASSIGN_OR_RETURN(text, AnswerSharedMemory(options_.shared_memory, route, body));
+  }
+  RespondText(sender, kJson, text);
+  return {};
+}
+
+Status HttpFrontend::AnswerTrace(const Route& route, const std::string_view* body,
+                                 http::ResponseSender& sender) {
+  if (!route.model.empty() && core_.Served(route.model).empty()) {
+    return InvalidArgument(Concat("Request for unknown model : ", route.model));
+  }
+  if (body != nullptr) {
+    ASSIGN_OR_RETURN(const json::Value parsed, ParseBodyJson(*body));
+    RETURN_IF_ERROR(options_.trace->Update(route.model, parsed));
+  }
+  RespondText(sender, kJson, options_.trace->Json(route.model));
+  return {};
 }
 
 Status HttpFrontend::AnswerStatistics(const Route& route, int64_t version,

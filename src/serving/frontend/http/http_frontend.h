@@ -2,8 +2,8 @@
 //
 // One handler a loop (net::HttpServer's factory). An inference whose model runs inline is answered
 // without leaving the loop; any other comes back through the loop's CompletionQueue. Loading and
-// unloading block, so they run on the executor that is given. Which routes are known but not built
-// is said in the answer (501). Status codes and texts are Triton's (test/conformance).
+// unloading block, so they run on the executor that is given. Status codes and texts are Triton's
+// (test/conformance).
 
 #pragma once
 
@@ -14,7 +14,9 @@
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
 #include "network/http/stream.h"
+#include "serving/frontend/trace_settings.h"
 #include "serving/server_core/server_core.h"
+#include "serving/shared_memory/shared_memory_regions.h"
 
 namespace tepal {
 
@@ -22,6 +24,9 @@ struct HttpFrontendOptions {
   std::string server_id = "triton";       // --id: the name in the server's metadata.
   std::string server_version = "2.51.0";  // The Triton whose answers these are.
   uint64_t body_bytes_max = 64ull << 20;  // --http-max-input-size, also of what is decompressed.
+  // Regions that tensors may lie in; null: clients may not register any (--allow-client-shm).
+  SharedMemoryRegions* shared_memory = nullptr;
+  std::shared_ptr<TraceSettings> trace = std::make_shared<TraceSettings>();
 };
 
 // All but the loop are shared by the handlers of every loop, and outlive them.

@@ -108,8 +108,12 @@ TEST_F(HttpFrontendTest, RefusesWhatTritonRefuses) {
     Send(method, target);
     EXPECT_EQ(Got(), R"(405 {"error":"Method Not Allowed"})") << target;
   }
-  Send("GET", "/v2/logging");
-  EXPECT_EQ(Got(), R"(501 {"error":"the logging extension is not supported yet"})");
+  for (const char* target : {"/v2/logging", "/v2/trace/setting", "/v2/models/echo/trace/setting"}) {
+    Send("PUT", target, "{}");
+    EXPECT_EQ(sender->status, 405) << target;
+  }
+  Send("POST", "/v2/models/stream/generate", R"({"X":1})");
+  EXPECT_EQ(sender->status, 501) << sender->text;
   Send("POST", "/v2/models/stream/infer", kInfer);
   EXPECT_EQ(
       Got(),

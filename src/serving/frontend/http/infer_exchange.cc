@@ -111,7 +111,14 @@ Status InferExchange::Begin(std::unique_ptr<InferenceRequest>& request) {
   request->model_name = model_;
   request->requested_version = version_;
   request->times.received = received_;
-  RETURN_IF_ERROR(kserve::ReadInferRequest(body, json_size, config, *request, answer_->form));
+  kserve::RegionMemory regions;
+  if (SharedMemoryRegions* registered = door_.options.shared_memory; registered != nullptr) {
+    regions = [registered](std::string_view region, uint64_t offset, uint64_t size) {
+      return registered->Memory(region, offset, size);
+    };
+  }
+  RETURN_IF_ERROR(kserve::ReadInferRequest(body, json_size, config, *request, answer_->form,
+                                           regions ? &regions : nullptr));
 
   answer_->Attach(*request, model);
   if (wants_load_report_) {

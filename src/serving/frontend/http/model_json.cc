@@ -66,7 +66,7 @@ void WriteModelStatistics(json::Writer& out, const ServedModel& model) {
 
 }  // namespace
 
-std::string ServerMetadataJson(std::string_view id, std::string_view version) {
+std::string ServerMetadataJson(std::string_view id, std::string_view version, bool shared_memory) {
   json::Writer out;
   out.BeginObject();
   out.Key("name").String(id);
@@ -75,6 +75,8 @@ std::string ServerMetadataJson(std::string_view id, std::string_view version) {
   for (const std::string_view extension : kExtensions) {
     out.String(extension);
   }
+  if (shared_memory) out.String("system_shared_memory");
+  out.String("logging");
   out.EndArray();
   out.EndObject();
   return out.Take();

@@ -12,8 +12,9 @@
 
 namespace tepal {
 
-// `id` and `version` as the server says them; the extensions are those that are built.
-std::string ServerMetadataJson(std::string_view id, std::string_view version);
+// `id` and `version` as the server says them; the extensions are those that are built, and shared
+// memory where clients may use it.
+std::string ServerMetadataJson(std::string_view id, std::string_view version, bool shared_memory);
 
 std::string ModelMetadataJson(const ModelMetadata& metadata);
 

@@ -41,7 +41,8 @@ Route::Kind ModelAction(std::string_view action) {
   if (action == "ready") return Route::Kind::kModelReady;
   if (action == "config") return Route::Kind::kModelConfig;
   if (action == "stats") return Route::Kind::kModelStatistics;
-  if (action == "generate" || action == "generate_stream") return Route::Kind::kGenerate;
+  if (action == "generate") return Route::Kind::kGenerate;
+  if (action == "generate_stream") return Route::Kind::kGenerateStream;
   return Route::Kind::kUnknown;
 }
 
@@ -60,7 +61,8 @@ Route ModelRoute(Parts parts) {
     route.kind = Route::Kind::kModelMetadata;
   } else if (parts.size() == 1) {
     route.kind = ModelAction(parts[0]);
-  } else if (parts.size() == 2 && parts[0] == "trace" && parts[1] == "setting") {
+  } else if (route.version.empty() && parts.size() == 2 && parts[0] == "trace" &&
+             parts[1] == "setting") {
     route.kind = Route::Kind::kTrace;
   }
   return route;
@@ -81,12 +83,17 @@ Route RepositoryRoute(Parts parts) {
   return route;
 }
 
-bool IsSharedMemoryRoute(const Parts& parts) {
-  if (parts[0] != "systemsharedmemory" && parts[0] != "cudasharedmemory") return false;
+// /v2/systemsharedmemory[/region/<region>]/<action>, from its second part on.
+Route SharedMemoryRoute(const Parts& parts) {
   const bool one_region = parts.size() == 4 && parts[1] == "region" && !parts[2].empty();
-  if (parts.size() != 2 && !one_region) return false;
-  const std::string_view action = parts.back();
-  return action == "status" || action == "register" || action == "unregister";
+  if (parts.size() != 2 && !one_region) return {};
+  Route route;
+  route.cuda = parts[0] == "cudasharedmemory";
+  if (one_region) route.region = parts[2];
+  if (parts.back() == "status") route.kind = Route::Kind::kSharedMemoryStatus;
+  if (parts.back() == "register") route.kind = Route::Kind::kSharedMemoryRegister;
+  if (parts.back() == "unregister") route.kind = Route::Kind::kSharedMemoryUnregister;
+  return route;
 }
 
 }  // namespace
@@ -113,8 +120,8 @@ Route ParseRoute(std::string_view path) {
     route.kind = Route::Kind::kTrace;
   } else if (parts.size() == 1 && parts[0] == "logging") {
     route.kind = Route::Kind::kLogging;
-  } else if (IsSharedMemoryRoute(parts)) {
-    route.kind = Route::Kind::kSharedMemory;
+  } else if (parts[0] == "systemsharedmemory" || parts[0] == "cudasharedmemory") {
+    return SharedMemoryRoute(parts);
   }
   return route;
 }
@@ -129,12 +136,16 @@ std::string_view RouteMethod(Route::Kind kind) {
     case Route::Kind::kModelConfig:
     case Route::Kind::kModelStatistics:
     case Route::Kind::kAllStatistics:
+    case Route::Kind::kSharedMemoryStatus:
       return "GET";
     case Route::Kind::kInfer:
     case Route::Kind::kIndex:
     case Route::Kind::kLoad:
     case Route::Kind::kUnload:
     case Route::Kind::kGenerate:
+    case Route::Kind::kGenerateStream:
+    case Route::Kind::kSharedMemoryRegister:
+    case Route::Kind::kSharedMemoryUnregister:
       return "POST";
     default:
       return {};

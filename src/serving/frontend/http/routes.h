@@ -22,14 +22,19 @@ struct Route {
     kIndex,
     kLoad,
     kUnload,
-    kGenerate,  // Also generate_stream.
-    kTrace,     // Of the server or of a model.
+    kGenerate,
+    kGenerateStream,
+    kTrace,  // Of the server or of a model.
     kLogging,
-    kSharedMemory,  // System and CUDA.
+    kSharedMemoryStatus,  // Of system or CUDA memory, as are the two below.
+    kSharedMemoryRegister,
+    kSharedMemoryUnregister,
   };
   Kind kind = Kind::kUnknown;
   std::string model;    // Percent-decoded.
   std::string version;  // Digits only; empty when the path names none.
+  std::string region;   // As it stands in the path; empty when it names none.
+  bool cuda = false;    // The region is of CUDA memory.
 };
 
 // `path` without the query.
