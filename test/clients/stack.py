@@ -64,7 +64,7 @@ class Stack:
         self.log = open(pathlib.Path(self.folder.name) / "log", "wb")
         self.processes = [self.start("serve", f"--model-repository={ROOT}/examples/flower/models", f"--model-repository={models}",
                                      "--http-address=127.0.0.1", f"--http-port={http}", f"--metrics-port={metrics}",
-                                     "--allow-grpc=false", "--lame-duck-secs=0")]
+                                     "--allow-grpc=false", "--allow-client-shm=true", "--lame-duck-secs=0")]
         try:
             wait_for(f"http://{self.server}/v2/health/ready", self.processes[0])
             self.processes.append(self.start("balance", f"--listen={self.balancer}", f"--admin={self.admin}", f"--endpoint={self.server}"))

@@ -1,6 +1,7 @@
 """tritonclient[http] from its wheel, sync and asyncio, against the server and through the balancer."""
 import asyncio
 import json
+import os
 import subprocess
 import unittest
 import urllib.request
@@ -8,6 +9,7 @@ import urllib.request
 import numpy as np
 import tritonclient.http as http
 import tritonclient.http.aio as http_aio
+import tritonclient.utils.shared_memory as shared_memory
 from tritonclient.utils import InferenceServerException
 
 from stack import Stack
@@ -137,6 +139,54 @@ class EveryAddress(unittest.TestCase):
         with self.assertRaises(InferenceServerException):
             client.unload_model("add_sub")
         self.assertTrue(client.is_model_ready("add_sub"))
+
+
+class OneServer(unittest.TestCase):
+    """What changes one replica and is not for a balancer."""
+
+    def test_shared_memory(self):
+        client = http.InferenceServerClient(stack.server)
+        tensors, a, b = inputs(http, True)
+        size = a.nbytes
+        key = f"/tepal_client_{os.getpid()}"
+        region = shared_memory.create_shared_memory_region("tensors", key, 4 * size)
+        try:
+            shared_memory.set_shared_memory_region(region, [a, b])
+            client.register_system_shared_memory("tensors", key, 4 * size)
+            self.assertEqual([r["name"] for r in client.get_system_shared_memory_status()], ["tensors"])
+            outputs = [http.InferRequestedOutput(name) for name in ("OUTPUT0", "OUTPUT1")]
+            for i, tensor in enumerate(tensors + outputs):
+                tensor.set_shared_memory("tensors", size, i * size)
+            for _ in range(3):
+                result = client.infer("add_sub", tensors, outputs=outputs)
+                self.assertNotIn("data", result.get_output("OUTPUT0"))
+            for i, expected in ((2, a + b), (3, a - b)):
+                got = shared_memory.get_contents_as_numpy(region, np.float32, [2, 16], i * size)
+                np.testing.assert_array_equal(got, expected)
+            client.unregister_system_shared_memory()
+            self.assertEqual(client.get_system_shared_memory_status(), [])
+            with self.assertRaisesRegex(InferenceServerException, "Unable to find shared memory region: 'tensors'"):
+                client.infer("add_sub", tensors, outputs=outputs)
+            self.assertEqual(client.get_cuda_shared_memory_status(), [])
+            client.unregister_cuda_shared_memory()
+        finally:
+            shared_memory.destroy_shared_memory_region(region)
+
+    def test_settings(self):
+        client = http.InferenceServerClient(stack.server)
+        self.assertEqual(client.update_log_settings({"log_verbose_level": 1})["log_verbose_level"], 1)
+        client.update_log_settings({"log_verbose_level": 0})
+        self.assertEqual(client.get_log_settings()["log_verbose_level"], 0)
+        self.assertEqual(client.update_trace_settings("add_sub", {"trace_rate": "7"})["trace_rate"], "7")
+        self.assertEqual(client.get_trace_settings()["trace_rate"], "1000")
+
+    def test_generate(self):
+        for path, start in (("generate", b"{"), ("generate_stream", b"data: {")):
+            request = urllib.request.Request(f"http://{stack.server}/v2/models/strings/{path}", b'{"INPUT0": "h\xc3\xa9"}')
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                body = answer.read()
+            self.assertTrue(body.startswith(start), body)
+            self.assertEqual(json.loads(body.decode().removeprefix("data: "))["OUTPUT0"], "h\u00e9")
 
 
 if __name__ == "__main__":
