@@ -193,6 +193,21 @@ TEST_F(TlsStreamTest, ClosingAfterEverythingWasTakenLosesNothing) {
   }
 }
 
+// A record is decrypted whole; what was not read of it is reported though the network is silent.
+TEST_F(TlsStreamTest, DecryptedBytesAreReportedUntilTheyAreRead) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Pair pair(seed);
+    pair.server.to_send = RandomText(pair.world.random(), 5000);
+    pair.server.shut = pair.client.shut = true;  // Neither ends.
+    pair.Listen(server_context);
+    pair.ConnectTls(client_context, "tepal.test");
+    ASSERT_TRUE(pair.RunUntil([&] { return pair.client.got.size() == 5000; }))
+        << "only " << pair.client.got.size() << " bytes came";
+    ASSERT_TRUE(pair.client.got == pair.server.to_send);
+  }
+}
+
 TEST_F(TlsStreamTest, DestroyingAStreamTellsThePeerOfTheEnd) {
   Pair pair(3);
   pair.Listen(server_context);
