@@ -29,7 +29,6 @@ const Refusal kRefusals[] = {
      "a failed load is not tried again; load the model by request",
      {"0"}},
     {"http-header-forward-pattern", kNoForwarding, {""}},
-    {"http-restricted-api", kNoRestriction, {""}},
     {"grpc-header-forward-pattern", kNoForwarding, {""}},
     {"grpc-infer-thread-count", kNoGrpc, {"2"}},
     {"grpc-infer-allocation-pool-size", kNoGrpc, {"8"}},

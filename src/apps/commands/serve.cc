@@ -154,6 +154,7 @@ Status Server::OpenDoors(const std::vector<env::EventLoop*>& loops) {
     HttpFrontendOptions frontend;
     frontend.server_id = options_.server_id;
     frontend.body_bytes_max = options_.http_body_bytes_max;
+    frontend.restricted = options_.http_restricted;
     if (options_.allow_client_shm) frontend.shared_memory = &regions_;
     http_ =
         std::make_unique<net::HttpServer>(loops, server, [this, frontend](env::EventLoop& loop) {

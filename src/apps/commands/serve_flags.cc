@@ -271,6 +271,15 @@ void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
   FlagSet::Custom threads = Threads(&options.http_thread_count);
   threads.default_text = "one a core, at most 8";
   flags.Add("http-thread-count", std::move(threads), "Event loops that serve connections.");
+  flags.Add("http-restricted-api",
+            {.placeholder = "apis:header=value",
+             .default_text = "",
+             .boolean = false,
+             .read = [&options](std::string_view text) -> Status {
+               return text.empty() ? Status() : options.http_restricted.Add(text);
+             }},
+            "Answer these groups of routes (as trace,logging) only to who sends the header with "
+            "the value. May be repeated.");
   flags.Add("http-max-input-size", &options.http_body_bytes_max,
             "Largest request body in bytes, also after decompression.");
 }

@@ -11,6 +11,7 @@
 #include "core/env/network.h"
 #include "core/options/flags.h"
 #include "core/telemetry/log.h"
+#include "serving/frontend/restricted_apis.h"
 #include "serving/server_core/server_core.h"
 
 namespace tepal::commands {
@@ -28,6 +29,8 @@ struct ServeOptions {
   // Off, as in Triton since 26.04: whoever registers a region can end this process (see
   // serving/shared_memory).
   bool allow_client_shm = false;
+
+  RestrictedApis http_restricted;
 
   bool allow_http = true;
   std::string http_address = "0.0.0.0";

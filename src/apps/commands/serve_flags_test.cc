@@ -155,6 +155,15 @@ TEST(ServeFlagsTest, SharedMemoryOfClientsIsOffUntilAllowed) {
   EXPECT_TRUE(ParseWith({"--allow-client-shm"}).options.allow_client_shm);
 }
 
+TEST(ServeFlagsTest, RestrictsGroupsOfTheHttpApi) {
+  const Parsed parsed =
+      ParseWith({"--http-restricted-api=trace,logging:k=v", "--http-restricted-api", "health:h=w"});
+  ASSERT_TRUE(parsed.status.ok()) << parsed.status.message();
+  EXPECT_EQ(parsed.options.http_restricted.Find(ApiGroup::kLogging)->value, "v");
+  EXPECT_EQ(parsed.options.http_restricted.Find(ApiGroup::kHealth)->header, "h");
+  EXPECT_FALSE(ParseWith({"--http-restricted-api=nope:k=v"}).status.ok());
+}
+
 TEST(ServeFlagsTest, AcceptsDefaultsSpelledOut) {
   EXPECT_TRUE(ParseWith({"--allow-gpu-metrics=false", "--strict-model-config=false",
                          "--grpc-port=8001", "--allow-grpc=False", "--rate-limit=off",

@@ -85,6 +85,14 @@ std::unique_ptr<http::RequestReceiver> HttpFrontend::OnRequest(http::RequestHead
   if (route.kind == Route::Kind::kUnknown) {
     return std::make_unique<Bodiless>([&sender] { http::RespondError(sender, 404, "Not Found"); });
   }
+  if (const RestrictedApis::Secret* secret = options_.restricted.Find(RouteGroup(route.kind));
+      secret != nullptr && !RestrictedApis::Opens(*secret, head.headers.Get(secret->field))) {
+    return std::make_unique<Bodiless>([&sender, secret] {
+      constexpr int kForbidden = 403;
+      http::RespondError(sender, kForbidden,
+                         Concat("This API is restricted, expecting header '", secret->header, "'"));
+    });
+  }
   const bool allowed =
       method.empty() ? head.method == "GET" || head.method == "POST" : head.method == method;
   if (!allowed) {

@@ -14,6 +14,7 @@
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
 #include "network/http/stream.h"
+#include "serving/frontend/restricted_apis.h"
 #include "serving/frontend/trace_settings.h"
 #include "serving/server_core/server_core.h"
 #include "serving/shared_memory/shared_memory_regions.h"
@@ -26,6 +27,7 @@ struct HttpFrontendOptions {
   uint64_t body_bytes_max = 64ull << 20;  // --http-max-input-size, also of what is decompressed.
   // Regions that tensors may lie in; null: clients may not register any (--allow-client-shm).
   SharedMemoryRegions* shared_memory = nullptr;
+  RestrictedApis restricted{};
   std::shared_ptr<TraceSettings> trace = std::make_shared<TraceSettings>();
 };
 

@@ -122,6 +122,24 @@ TEST_F(HttpFrontendTest, RefusesWhatTritonRefuses) {
   EXPECT_EQ(sender->status, 400);
 }
 
+TEST_F(HttpFrontendTest, RestrictedGroupsNeedTheirHeader) {
+  ASSERT_TRUE(options.restricted.Add("inference,logging:K=secret").ok());
+  handler = NewHttpFrontend(core, loop, blocking, options);
+  const std::string refused = R"(403 {"error":"This API is restricted, expecting header 'K'"})";
+  for (const char* action : {"infer", "generate", "generate_stream", "versions/1/infer"}) {
+    Send("POST", std::string("/v2/models/echo/") + action, kInfer);
+    EXPECT_EQ(Got(), refused) << action;
+  }
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"k", "Secret"}});
+  EXPECT_EQ(Got(), refused);
+  Send("GET", "/v2/logging");
+  EXPECT_EQ(Got(), refused);
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"k", "secret"}});
+  EXPECT_EQ(Got(), kAnswer);
+  Send("GET", "/v2/health/live");
+  EXPECT_EQ(Got(), "200 ");
+}
+
 TEST_F(HttpFrontendTest, InfersOnTheLoop) {
   Send("POST", "/v2/models/echo/infer", kInfer);
   EXPECT_EQ(Got(), kAnswer);

@@ -152,4 +152,39 @@ std::string_view RouteMethod(Route::Kind kind) {
   }
 }
 
+ApiGroup RouteGroup(Route::Kind kind) {
+  switch (kind) {
+    case Route::Kind::kUnknown:
+    case Route::Kind::kServerMetadata:
+    case Route::Kind::kModelMetadata:
+      return ApiGroup::kMetadata;
+    case Route::Kind::kLive:
+    case Route::Kind::kReady:
+    case Route::Kind::kModelReady:
+      return ApiGroup::kHealth;
+    case Route::Kind::kModelConfig:
+      return ApiGroup::kModelConfig;
+    case Route::Kind::kModelStatistics:
+    case Route::Kind::kAllStatistics:
+      return ApiGroup::kStatistics;
+    case Route::Kind::kInfer:
+    case Route::Kind::kGenerate:
+    case Route::Kind::kGenerateStream:
+      return ApiGroup::kInference;
+    case Route::Kind::kIndex:
+    case Route::Kind::kLoad:
+    case Route::Kind::kUnload:
+      return ApiGroup::kModelRepository;
+    case Route::Kind::kTrace:
+      return ApiGroup::kTrace;
+    case Route::Kind::kLogging:
+      return ApiGroup::kLogging;
+    case Route::Kind::kSharedMemoryStatus:
+    case Route::Kind::kSharedMemoryRegister:
+    case Route::Kind::kSharedMemoryUnregister:
+      return ApiGroup::kSharedMemory;
+  }
+  return ApiGroup::kMetadata;
+}
+
 }  // namespace tepal

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "serving/frontend/restricted_apis.h"
+
 namespace tepal {
 
 struct Route {
@@ -39,6 +41,9 @@ struct Route {
 
 // `path` without the query.
 Route ParseRoute(std::string_view path);
+
+// The group the route belongs to; kUnknown has none, and is told as kMetadata.
+ApiGroup RouteGroup(Route::Kind kind);
 
 // The only method the route takes: "GET" or "POST"; empty where it takes several.
 std::string_view RouteMethod(Route::Kind kind);
