@@ -49,7 +49,7 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
       SendNext(loop.Now(), true);
     }
     if (now.rate_per_s > 0) {
-      next_arrival = loop.Now();
+      next_arrival = loop.Now() + ArrivalGap();
       ScheduleArrival();
     }
     phase_timer = loop.RunAfter(now.length, [this] { EndPhase(); });
@@ -63,9 +63,11 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
   }
 
   // Exponential gaps make a Poisson process.
+  Duration ArrivalGap() {
+    return FromSeconds(-std::log(1.0 - random.Unit()) / CurrentPhase().rate_per_s);
+  }
+
   void ScheduleArrival() {
-    const double gap_s = -std::log(1.0 - random.Unit()) / CurrentPhase().rate_per_s;
-    next_arrival += FromSeconds(gap_s);
     arrival_timer = loop.RunAt(next_arrival, [this] {
       // Late timers send what was due meanwhile, each with its own due time.
       while (next_arrival <= loop.Now() && phase < options.phases.size() && !stopping) {
@@ -74,7 +76,7 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
         } else {
           Count(false, 0, "not sent: too many unanswered requests");
         }
-        next_arrival += FromSeconds(-std::log(1.0 - random.Unit()) / CurrentPhase().rate_per_s);
+        next_arrival += ArrivalGap();
       }
       if (phase < options.phases.size() && !stopping) {
         arrival_timer = 0;
