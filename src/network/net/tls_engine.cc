@@ -294,6 +294,7 @@ void TlsEngine::SealPieces(std::span<const env::ConstBytes> pieces) {
   size_t total = 0;
   for (const env::ConstBytes& piece : pieces) total += piece.size;
   collecting_ = total > kRecordBytesMax;
+  if (collecting_) queue_.reserve(std::min(total, kQueueBytesMax) + 2 * kRecordBytesMax);
   std::array<std::byte, kRecordBytesMax> gathered;
   size_t gathered_bytes = 0;
   for (size_t i = 0; i < pieces.size(); ++i) {
