@@ -21,9 +21,11 @@ constexpr Subcommand kSubcommands[] = {
      "inference server; takes tritonserver's flags, answers as Triton does"},
     {"balance", tepal::commands::RunBalance,
      "HTTP balancer over replicas that come and go, with an admin API and a dashboard"},
-    {"up", tepal::commands::RunUp, "replicas, balancer and autoscaler on one machine, from one file"},
+    {"up", tepal::commands::RunUp,
+     "replicas, balancer and autoscaler on one machine, from one file"},
     {"infer", tepal::commands::RunInfer, "classify photos: class, probability, latency"},
-    {"bench", tepal::commands::RunBench, "load generator: closed and open loop, ramps, table and plot"},
+    {"bench", tepal::commands::RunBench,
+     "load generator: closed and open loop, ramps, table and plot"},
 };
 
 void PrintUsage(std::FILE* out) {

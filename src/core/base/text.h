@@ -17,14 +17,12 @@ inline void Append(std::string& out, std::string_view piece) { out.append(piece)
 inline void Append(std::string& out, char piece) { out.push_back(piece); }
 // Templates, so that a string literal does not become a bool.
 template <typename Bool>
-  requires(std::is_same_v<Bool, bool>)
-void Append(std::string& out, Bool piece) {
+requires(std::is_same_v<Bool, bool>) void Append(std::string& out, Bool piece) {
   out.append(piece ? "true" : "false");
 }
 template <typename Number>
-  requires(std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool> &&
-           !std::is_same_v<Number, char>)
-void Append(std::string& out, Number piece) {
+requires(std::is_arithmetic_v<Number> && !std::is_same_v<Number, bool> &&
+         !std::is_same_v<Number, char>) void Append(std::string& out, Number piece) {
   char digits[32];
   const auto end = std::to_chars(digits, digits + sizeof(digits), piece);
   out.append(digits, end.ptr);
