@@ -11,7 +11,7 @@
 #include <mutex>
 #include <optional>
 
-#include "backends/pytorch/graph.h"
+#include "backends/pytorch/gpu.h"
 #include "backends/pytorch/torch_types.h"
 
 namespace tepal_plugin {
@@ -202,7 +202,7 @@ class Runner final : public TorchRunner {
       host.copy_(contiguous, /*non_blocking=*/true);
       outputs[i] = std::move(host);
     }
-    stream_->synchronize();
+    waiter_.Wait(*stream_);
     return nullptr;
   }
 
@@ -237,7 +237,7 @@ class Runner final : public TorchRunner {
     return Guarded("capturing a CUDA graph", [&]() -> Error* {
       const ExecutionGuard execution(settings_);
       const c10::StreamGuard on_stream(*stream_);
-      // The largest first: the smaller ones then share its memory.
+      // The largest first: the others then fit into its memory.
       for (size_t i = settings_.graph_batch_sizes.size(); i-- > 0;) {
         const int64_t rows = settings_.graph_batch_sizes[i];
         std::vector<at::Tensor> inputs;
@@ -251,7 +251,7 @@ class Runner final : public TorchRunner {
         TEPAL_RETURN_IF_ERROR(
             graph.Capture([&](const std::vector<at::Tensor>& from,
                               std::vector<at::Tensor>& to) { return Forward(from, to); },
-                          *stream_));
+                          *stream_, graphs_.empty() ? nullptr : &graphs_.front()));
         graphs_.insert(graphs_.begin(), std::move(graph));
       }
       return nullptr;
@@ -263,6 +263,7 @@ class Runner final : public TorchRunner {
   const TorchSettings settings_;
   std::vector<size_t> input_places_, output_places_;
   std::optional<c10::Stream> stream_;
+  StreamWaiter waiter_;
   std::vector<Staging> staging_, returning_;
   std::vector<at::Tensor> staged_;     // Inputs of the next Run.
   std::vector<at::Tensor> kept_;       // What `results` points to.

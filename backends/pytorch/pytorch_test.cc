@@ -67,8 +67,7 @@ class PyTorchTest : public testing::HostFixture {
     auto request = Request(values);
     for (InputTensor& input : request->inputs) input.shape = {input.shape[0] / 2, 2};
     request->requested_outputs.clear();
-    for (const std::string& output : outputs)
-      request->requested_outputs.push_back(output);
+    for (const std::string& output : outputs) request->requested_outputs.push_back(output);
     return request;
   }
 

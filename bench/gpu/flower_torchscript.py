@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the flower ResNet50 as TorchScript in FP16, from the weights of the committed ONNX file.
+"""Writes the flower ResNet50 as TorchScript in FP16 (probabilities in FP32), from the weights of the committed ONNX file.
 
-flower_torchscript.py MODEL.onnx OUT.pt: needs torch and onnx. Also checks it: on random images, the
-file in FP32 must agree with ONNX Runtime on the ONNX file, where that is installed.
+flower_torchscript.py MODEL.onnx OUT.pt OUT_OF_BYTES.pt: needs a GPU, torch and onnx. OUT.pt takes FP16
+images, OUT_OF_BYTES.pt UINT8 pixels. On random images the network in FP32 must agree with ONNX Runtime on
+the ONNX file, where that is installed, and in FP16 on the GPU with FP32.
 """
 import sys
 
@@ -45,7 +46,7 @@ class OnnxNet(nn.Module):
         for operator, inputs, weights, attributes, output in self.steps:
             arguments = [values[i] for i in inputs] + [getattr(self, w) for w in weights]
             values[output] = self.run(operator, arguments, attributes)
-        return values[self.output]
+        return values[self.output].float()
 
     @staticmethod
     def run(operator, a, attributes):
@@ -67,7 +68,18 @@ class OnnxNet(nn.Module):
         return simple[operator](*a)
 
 
-def main(source, target):
+class BytesNet(nn.Module):
+    """The same on pixels as they are: the image in 8 bits, normalised on the GPU."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net((x.half() - 127.0) / 128.0)
+
+
+def main(source, target, bytes_target):
     net = OnnxNet(onnx.load(source).graph).eval()
     images = torch.rand(4, 3, 224, 224) * 2 - 1
     with torch.no_grad():
@@ -81,16 +93,14 @@ def main(source, target):
             assert difference < PROBABILITY_DIFFERENCE_MAX
         except ImportError:
             print("no onnxruntime: the FP32 network is not checked against the ONNX file")
-        if torch.cuda.is_available():
-            half = net.half().cuda().to(memory_format=torch.channels_last)
-            example = images.half().cuda()
-            traced = torch.jit.trace(half, example)
-            difference = float((traced(example).cpu().float() - expected).abs().max())
-            print(f"FP16 on the GPU against FP32 on the CPU: {difference:.1e}")
-            assert difference < 10 * PROBABILITY_DIFFERENCE_MAX
-        else:
-            traced = torch.jit.trace(net, images)
-        traced.save(target)
+        half = net.half().cuda().to(memory_format=torch.channels_last)
+        example = images.half().cuda()
+        torch.jit.trace(half, example).save(target)
+        difference = float((half(example).cpu().float() - expected).abs().max())
+        print(f"FP16 on the GPU against FP32 on the CPU: {difference:.1e}")
+        assert difference < 10 * PROBABILITY_DIFFERENCE_MAX
+        pixels = torch.randint(0, 256, (4, 3, 224, 224), dtype=torch.uint8, device="cuda")
+        torch.jit.trace(BytesNet(half), pixels).save(bytes_target)
 
 
 main(*sys.argv[1:])

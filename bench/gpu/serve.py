@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`tepal serve` on a GPU under `tepal bench`: serve.py TEPAL BACKENDS MODEL.pt OUT.json.
+"""`tepal serve` on a GPU under `tepal bench`: serve.py TEPAL BACKENDS FP16.pt UINT8.pt OUT.json.
 
 For each line of PLAN: a server with so many instances, and clients that send requests of so many
 images each. Several bench processes share the load so that a client is not what is measured.
@@ -13,26 +13,44 @@ import tempfile
 import time
 import urllib.request
 
+import torch
+
 HERE = pathlib.Path(__file__).parent
 PORT = 28411
-GRAPHS = "1,2,4,8,16,32,64,128"
+GRAPHS = "1,2,4,8,16,24,32,48,64,80,96,112,128"
 PLAN = [
-    # instances, images a request, bench processes, clients of each, seconds
-    (1, 1, 1, 1, 3),
-    (3, 1, 4, 32, 4),
-    (3, 1, 4, 96, 4),
-    (3, 8, 4, 12, 4),
-    (3, 32, 4, 4, 4),
-    (3, 128, 4, 2, 4),
+    # input type, instances, images a request, bench processes, clients of each (0: Poisson arrivals
+    # at 70 % of the line before)
+    ("FP16", 1, 1, 1, 1),
+    ("FP16", 1, 8, 1, 1),
+    ("FP16", 1, 1, 4, 128),
+    ("FP16", 3, 1, 4, 128),
+    ("FP16", 6, 1, 4, 32),
+    ("FP16", 6, 1, 4, 128),
+    ("FP16", 6, 1, 4, 0),
+    ("FP16", 6, 8, 4, 24),
+    ("FP16", 6, 8, 4, 0),
+    ("FP16", 6, 32, 4, 8),
+    ("FP16", 6, 32, 4, 0),
+    ("FP16", 6, 128, 4, 3),
+    ("UINT8", 6, 1, 4, 128),
+    ("UINT8", 6, 8, 4, 24),
+    ("UINT8", 6, 8, 4, 0),
+    ("UINT8", 6, 32, 4, 8),
+    ("UINT8", 6, 128, 4, 3),
 ]
+SECONDS = 4
+PART_OF_LOAD = 0.7
+PROBABILITY_DIFFERENCE_MAX = 1e-3
 
 
-def repository(folder, instances, model):
+def repository(folder, kind, instances, model):
     model_folder = pathlib.Path(folder) / "flower"
     (model_folder / "1").mkdir(parents=True)
     (model_folder / "1" / "model.pt").symlink_to(pathlib.Path(model).resolve())
     text = (HERE / "config.pbtxt").read_text()
-    text = text.replace("@COUNT@", str(instances)).replace("@GRAPHS@", GRAPHS)
+    for key, value in {"COUNT": instances, "GRAPHS": GRAPHS, "TYPE": kind}.items():
+        text = text.replace(f"@{key}@", str(value))
     (model_folder / "config.pbtxt").write_text(text)
 
 
@@ -44,7 +62,7 @@ def get(path):
 def start(tepal, backends, folder):
     server = subprocess.Popen(
         [tepal, "serve", "--model-repository", folder, "--backend-directory", backends,
-         "--http-address", "127.0.0.1", "--http-port", str(PORT), "--metrics-port", "0"])
+         "--allow-grpc", "false", "--http-address", "127.0.0.1", "--http-port", str(PORT), "--metrics-port", "0"])
     for _ in range(600):
         if server.poll() is not None:
             sys.exit(f"the server ended with {server.returncode}")
@@ -54,6 +72,28 @@ def start(tepal, backends, folder):
         except OSError:
             time.sleep(0.2)
     sys.exit("the server did not become ready")
+
+
+def check(kind, model):
+    """Five random images at once must come back as the bare model has them."""
+    if kind == "UINT8":
+        images = torch.randint(0, 256, (5, 3, 224, 224), dtype=torch.uint8)
+    else:
+        images = (torch.rand(5, 3, 224, 224) * 2 - 1).half()
+    body = images.numpy().tobytes()
+    head = json.dumps({"inputs": [{"name": "INPUT__0", "datatype": kind, "shape": images.shape,
+                                   "parameters": {"binary_data_size": len(body)}}]}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{PORT}/v2/models/flower/infer", head + body,
+        {"Inference-Header-Content-Length": str(len(head))})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        served = torch.tensor(json.load(answer)["outputs"][0]["data"]).view(5, -1)
+    with torch.inference_mode():
+        bare = torch.jit.load(model, "cuda:0")(images.cuda()).cpu()
+    difference = float((served - bare).abs().max())
+    print(f"{kind}: served against bare: {difference:.1e}", flush=True)
+    if not difference < PROBABILITY_DIFFERENCE_MAX:
+        sys.exit("the served model answers something else")
 
 
 def cpu_seconds(pid):
@@ -69,17 +109,16 @@ def statistics():
             "requests": int(model["inference_stats"]["success"]["count"])}
 
 
-def drive(tepal, images, processes, clients, seconds, folder):
+def drive(tepal, images, processes, load, folder):
     def bench(number, length):
         return subprocess.Popen(
             [tepal, "bench", "--model", "flower", "--url", f"127.0.0.1:{PORT}",
-             "--shape", f"INPUT__0:{images},3,224,224", "--concurrency", str(clients),
-             "--duration", f"{length}s", "--progress", "none",
+             "--shape", f"INPUT__0:{images},3,224,224", *load, "--duration", f"{length}s", "--progress", "none", "--seed", str(number),
              "--json", f"{folder}/bench{number}.json"], stdout=subprocess.DEVNULL)
     for process in [bench(i, 1) for i in range(processes)]:
         process.wait()
     before = statistics()
-    running = [bench(i, seconds) for i in range(processes)]
+    running = [bench(i, SECONDS) for i in range(processes)]
     codes = [process.wait() for process in running]
     after = statistics()
     phases = [json.load(open(f"{folder}/bench{i}.json"))["phases"][0] for i in range(processes)]
@@ -97,20 +136,28 @@ def drive(tepal, images, processes, clients, seconds, folder):
     }
 
 
-def main(tepal, backends, model, out):
+def main(tepal, backends, fp16, uint8, out):
+    models = {"FP16": fp16, "UINT8": uint8}
     table = []
     server, current = None, None
     folder = tempfile.mkdtemp()
-    for instances, images, processes, clients, seconds in PLAN:
-        if instances != current:
+    for kind, instances, images, processes, clients in PLAN:
+        if (kind, instances) != current:
             if server:
                 server.terminate()
                 server.wait()
-            repository(f"{folder}/{instances}", instances, model)
-            server, current = start(tepal, backends, f"{folder}/{instances}"), instances
+            place = f"{folder}/{kind}{instances}"
+            repository(place, kind, instances, models[kind])
+            server, current = start(tepal, backends, place), (kind, instances)
+            check(kind, models[kind])
         cpu, began = cpu_seconds(server.pid), time.perf_counter()
-        row = {"instances": instances, "images": images, "clients": processes * clients}
-        row.update(drive(tepal, images, processes, clients, seconds, folder))
+        row = {"type": kind, "instances": instances, "images": images, "clients": processes * clients}
+        load = ["--concurrency", str(clients)]
+        if clients == 0:
+            requests = PART_OF_LOAD * table[-1]["images_per_s"] / images
+            load = ["--rate", f"{requests / processes:.1f}"]
+            row["rate_per_s"] = round(requests)
+        row.update(drive(tepal, images, processes, load, folder))
         row["server_cores"] = round((cpu_seconds(server.pid) - cpu) /
                                     (time.perf_counter() - began), 1)
         table.append(row)

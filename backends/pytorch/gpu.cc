@@ -1,10 +1,12 @@
-#include "backends/pytorch/graph.h"
+#include "backends/pytorch/gpu.h"
 
 #include <algorithm>
 
 #ifdef TEPAL_TORCH_CUDA
+#include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAStream.h>
 #endif
 
 namespace tepal_plugin {
@@ -13,13 +15,15 @@ namespace tepal_plugin {
 
 namespace {
 constexpr int kWarmUps = 4;  // TorchScript profiles the first runs and compiles in the next ones.
+constexpr uint64_t kSpinNs = 1'000'000;
 }  // namespace
 
 struct CapturedBatch::Graph {
   at::cuda::CUDAGraph graph;
 };
 
-Error* CapturedBatch::Capture(const Forward& forward, const c10::Stream& stream) {
+Error* CapturedBatch::Capture(const Forward& forward, const c10::Stream& stream,
+                              const CapturedBatch* share) {
   for (int i = 0; i < kWarmUps; ++i) {
     std::vector<at::Tensor> outputs;
     TEPAL_RETURN_IF_ERROR(forward(inputs_, outputs));
@@ -27,7 +31,9 @@ Error* CapturedBatch::Capture(const Forward& forward, const c10::Stream& stream)
   stream.synchronize();
   graph_ = std::make_unique<Graph>();
   // Other instances may be at work on the same GPU meanwhile: only this thread is captured.
-  graph_->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+  decltype(graph_->graph.pool()) pool{0, 0};
+  if (share != nullptr) pool = share->graph_->graph.pool();
+  graph_->graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
   Error* error = forward(inputs_, outputs_);
   graph_->graph.capture_end();
   return error;
@@ -45,19 +51,38 @@ void CapturedBatch::Replay(const std::vector<at::Tensor>& from, int64_t rows,
   }
 }
 
+struct StreamWaiter::Event {
+  at::cuda::CUDAEvent event{cudaEventDisableTiming | cudaEventBlockingSync};
+};
+
+void StreamWaiter::Wait(const c10::Stream& stream) {
+  if (event_ == nullptr) event_ = std::make_unique<Event>();
+  event_->event.record(c10::cuda::CUDAStream(stream));
+  const uint64_t spin_end = NowNs() + kSpinNs;
+  while (NowNs() < spin_end) {
+    if (event_->event.query()) return;
+  }
+  event_->event.synchronize();
+}
+
 void CleanGpuCache() { c10::cuda::CUDACachingAllocator::emptyCache(); }
 
 #else
 
 struct CapturedBatch::Graph {};
 
-Error* CapturedBatch::Capture(const Forward& /*forward*/, const c10::Stream& /*stream*/) {
+Error* CapturedBatch::Capture(const Forward& /*forward*/, const c10::Stream& /*stream*/,
+                              const CapturedBatch* /*share*/) {
   return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
               "parameter 'CUDA_GRAPH_BATCH_SIZES': the plugin was built without CUDA");
 }
 
 void CapturedBatch::Replay(const std::vector<at::Tensor>& /*from*/, int64_t /*rows*/,
                            std::vector<at::Tensor>& /*outputs*/) {}
+
+struct StreamWaiter::Event {};
+
+void StreamWaiter::Wait(const c10::Stream& stream) { stream.synchronize(); }
 
 void CleanGpuCache() {}
 
@@ -68,5 +93,8 @@ CapturedBatch::CapturedBatch(int64_t rows, std::vector<at::Tensor> inputs)
 CapturedBatch::CapturedBatch(CapturedBatch&&) noexcept = default;
 CapturedBatch& CapturedBatch::operator=(CapturedBatch&&) noexcept = default;
 CapturedBatch::~CapturedBatch() = default;
+
+StreamWaiter::StreamWaiter() = default;
+StreamWaiter::~StreamWaiter() = default;
 
 }  // namespace tepal_plugin

@@ -1,7 +1,5 @@
-// A CUDA graph of one batch size: captured once, replayed with the rows of each batch. What a small
-// batch spends on launching hundreds of kernels one by one becomes one launch.
-//
-// Where LibTorch has no CUDA, Capture says so and nothing else is ever called.
+// The few things that need CUDA's own headers. Where LibTorch has no CUDA, Capture says so and
+// nothing else is ever called.
 
 #pragma once
 
@@ -16,6 +14,8 @@
 
 namespace tepal_plugin {
 
+// A CUDA graph of one batch size: captured once, replayed with the rows of each batch. What a small
+// batch spends on launching hundreds of kernels one by one becomes one launch.
 class CapturedBatch {
  public:
   using Forward = std::function<Error*(const std::vector<at::Tensor>&, std::vector<at::Tensor>&)>;
@@ -29,8 +29,9 @@ class CapturedBatch {
   int64_t rows() const { return rows_; }
 
   // Runs `forward` some times, so that LibTorch has chosen its kernels, then records it. To be
-  // called on the thread whose current stream is `stream`.
-  Error* Capture(const Forward& forward, const c10::Stream& stream);
+  // called on the thread whose current stream is `stream`. Intermediate results take the memory of
+  // those of `share`, if any: the two must never replay at the same time.
+  Error* Capture(const Forward& forward, const c10::Stream& stream, const CapturedBatch* share);
 
   // Copies `rows` rows of each input to the GPU and replays, all on the current stream; the rest of
   // the rows hold what earlier batches left. Outputs are cut to `rows`.
@@ -41,6 +42,19 @@ class CapturedBatch {
   int64_t rows_;
   std::vector<at::Tensor> inputs_, outputs_;
   std::unique_ptr<Graph> graph_;
+};
+
+// Waits until a stream has done all that is on it. Spins at first, so that a short execution is not
+// longer by a wake-up, then sleeps, so that a long one leaves its core to others. For one stream.
+class StreamWaiter {
+ public:
+  StreamWaiter();
+  ~StreamWaiter();
+  void Wait(const c10::Stream& stream);
+
+ private:
+  struct Event;
+  std::unique_ptr<Event> event_;
 };
 
 // Gives memory that LibTorch keeps for later back to the GPU.
