@@ -44,10 +44,12 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
         [this, number](Result<TlsConnection> made) { OnHandshake(number, std::move(made)); });
   }
 
-  // `on_gone` runs on this loop after each connection that goes from now on.
+  // `on_gone` runs on this loop after each connection that goes from now on, and once now: the last
+  // one may have gone between the decision to drain and this call.
   void Drain(Function<void()> on_gone) {
     on_gone_ = std::move(on_gone);
     for (const auto& connection : connections_) connection->Drain();
+    on_gone_();
   }
 
   void Close() {
@@ -226,7 +228,6 @@ void HttpServer::Drain(Function<void()> done) {
   for (const std::shared_ptr<LoopShard>& shard : impl_->shards) {
     shard->loop().Post([shard, look] { shard->Drain(look); });
   }
-  look();
 }
 
 void HttpServer::StopAccepting() {

@@ -369,6 +369,21 @@ TEST(NetSimTest, AStoppedServerEndsEverything) {
   }
 }
 
+// The last connections may go at the very moment the server begins to drain.
+TEST(NetSimTest, DrainingEndsThoughConnectionsGoMeanwhile) {
+  for (uint64_t seed = 1; seed < 400; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Scenario scenario(seed, false, false);
+    scenario.AskAll(4);
+    ASSERT_TRUE(scenario.world.RunUntil([&] { return scenario.ended == 4; }, 300s));
+    scenario.client.reset();
+    scenario.world.RunFor(Duration(static_cast<int64_t>(scenario.world.random().Below(600'000))));
+    bool drained = false;
+    scenario.server->Drain([&] { drained = true; });
+    ASSERT_TRUE(scenario.world.RunUntil([&] { return drained; }, 300s));
+  }
+}
+
 TEST(NetSimTest, ASilentClientIsCutOffAfterTheHeaderTime) {
   struct Silent final : env::StreamEvents {
     void OnReadable() override {
