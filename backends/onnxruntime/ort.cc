@@ -108,6 +108,9 @@ Error* OrtRuntime::Load(const std::string& directory, std::unique_ptr<OrtRuntime
                                                    "tepal", &environment),
                      "starting ONNX Runtime"));
   runtime->environment = {environment, api.ReleaseEnv};
+  // Nothing about what is run here is told to anyone.
+  TEPAL_RETURN_IF_ERROR(
+      runtime->Check(api.DisableTelemetryEvents(environment), "switching telemetry off"));
   OrtMemoryInfo* memory = nullptr;
   TEPAL_RETURN_IF_ERROR(
       runtime->Check(api.CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory),

@@ -180,7 +180,7 @@ TEST(ReplicaSet, ShutdownDrainsThenASecondKills) {
   set.Shutdown(true, kStart);
   EXPECT_THAT(Poll(set, kStart),
               ElementsAre("remove 1@0", "kill 1@0", "remove 2@1", "kill 2@1", "kill 3@2"));
-  for (ReplicaId replica : {1, 2, 3}) set.OnExit(replica, kStart + 1s);
+  for (const ReplicaId replica : {1U, 2U, 3U}) set.OnExit(replica, kStart + 1s);
   EXPECT_THAT(Poll(set, kStart + 1s), IsEmpty());
   EXPECT_TRUE(set.finished());
 }
