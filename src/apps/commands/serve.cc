@@ -233,6 +233,9 @@ int RunServe(Arguments arguments) {
                  rest.front().c_str());
     return 2;
   }
+  // ONNX Runtime would keep a device id and a store of events in the home directory. Here, before
+  // any thread could read the environment; a value that is set already stays.
+  setenv("ORT_DISABLE_TELEMETRY", "1", 0);
   Server server(std::move(serve_options));
   if (const Status status = server.Start(); !status.ok()) {
     telemetry::LogError(status.message());
