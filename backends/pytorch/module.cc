@@ -129,14 +129,22 @@ class Runner final : public TorchRunner {
     try {
       return call();
     } catch (const c10::Error& error) {
-      const std::string what = error.what_without_backtrace();
-      const bool memory = what.find("out of memory") != std::string::npos;
-      if (memory && gpu()) CleanGpuCache();
-      return Fail(memory ? TRITONSERVER_ERROR_UNAVAILABLE : TRITONSERVER_ERROR_INTERNAL,
-                  subject_ + doing + " failed: " + what);
+      return Failure(doing, error.what_without_backtrace());
     } catch (const std::exception& error) {
-      return Internal(subject_ + doing + " failed: " + error.what());
+      return Failure(doing, error.what());
     }
+  }
+
+  Error* Failure(const std::string& doing, std::string what) {
+    // The TorchScript interpreter puts its own stack in front of what happened.
+    constexpr std::string_view kCause = "RuntimeError: ";
+    if (const size_t at = what.rfind(kCause); at != std::string::npos) {
+      what = what.substr(at + kCause.size());
+    }
+    const bool memory = what.find("out of memory") != std::string::npos;
+    if (memory && gpu()) CleanGpuCache();
+    return Fail(memory ? TRITONSERVER_ERROR_UNAVAILABLE : TRITONSERVER_ERROR_INTERNAL,
+                subject_ + doing + " failed: " + what);
   }
 
   // forward(inputs...) and its results in the order of the configuration's outputs.

@@ -167,4 +167,5 @@ def main(tepal, backends, fp16, uint8, out):
     server.wait()
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
