@@ -31,14 +31,14 @@ package: ## A .deb with the program, its plugins and the demo: needs no compiler
 	@tools/build demo
 	@tools/package
 
-test-fresh: ## `make demo` and the package in a Debian 12 made by debootstrap (root)
+test-fresh: ## `make demo`, `make test` and the package in a Debian 12 made by debootstrap (root)
 	@tools/test-fresh
 
 bench: ## Side by side with the real Triton: CPU time per request, start-up
 	@tools/setup peers
 	@bench/run
 
-fuzz: ## Every fuzzer for a minute (SECONDS=n for longer)
+fuzz: ## Every fuzzer for a minute (SECONDS_EACH=n for longer)
 	@tools/setup test
 	@tools/fuzz $${SECONDS_EACH:-60}
 
