@@ -6,6 +6,7 @@
 
 #include "core/base/text.h"
 #include "serving/kserve/byte_writer.h"
+#include "serving/kserve/free_parameter.h"
 #include "serving/kserve/json_scanner.h"
 #include "serving/kserve/tensor_json.h"
 
@@ -24,7 +25,6 @@ class GenerateReader {
  private:
   void ReadMembers(bool nested);
   Status ReadInput(const ModelInput& declared);
-  Status ReadParameter(std::string_view name);
   Result<int64_t> CountElements();
   std::optional<Shape> ShapeFor(const ModelInput& declared, int64_t count) const;
 
@@ -63,7 +63,7 @@ void GenerateReader::ReadMembers(bool nested) {
     } else if (name == "parameters" && c == '{' && !nested) {
       ReadMembers(true);
     } else {
-      problem = ReadParameter(name);
+      problem = ReadFreeParameter(scanner_, name, request_.parameters);
     }
     if (scanner_.failed()) return;
     if (problem_.ok()) problem_ = std::move(problem);
@@ -137,34 +137,6 @@ Status GenerateReader::ReadInput(const ModelInput& declared) {
     tensor.data.push_back(std::move(data));
   }
   request_.inputs.push_back(std::move(tensor));
-  return {};
-}
-
-Status GenerateReader::ReadParameter(std::string_view name) {
-  Parameter parameter{std::string(name), false};
-  const char c = scanner_.Peek();
-  if (c == '"') {
-    std::string_view text;
-    scanner_.String(text);
-    parameter.value = std::string(text);
-  } else if (c == 't' || c == 'f') {
-    scanner_.Bool(std::get<bool>(parameter.value));
-  } else if (JsonScanner::StartsNumber(c)) {
-    JsonNumber number;
-    scanner_.Number(number);
-    if (number.kind == JsonNumber::Kind::kReal || number.magnitude >> 63 != 0) {
-      parameter.value = number.value;
-    } else {
-      const auto magnitude = static_cast<int64_t>(number.magnitude);
-      parameter.value = number.kind == JsonNumber::Kind::kNegative ? -magnitude : magnitude;
-    }
-  } else {
-    scanner_.Skip();
-    return InvalidArgument(Concat("parameter '", name,
-                                  "' has invalid type. It should be either 'int', 'bool', or "
-                                  "'string'."));
-  }
-  request_.parameters.push_back(std::move(parameter));
   return {};
 }
 

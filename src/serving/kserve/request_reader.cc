@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/text.h"
+#include "serving/kserve/free_parameter.h"
 
 namespace tepal::kserve {
 
@@ -134,38 +135,9 @@ void RequestReader::ReadParameter(std::string_view name) {
         "parameter keys starting with 'triton_' are reserved for Triton usage and should not be "
         "specified.");
   } else {
-    ReadFreeParameter(name);
+    problem = ReadFreeParameter(scanner_, name, request_.parameters);
   }
   Note(parameter_problem_, std::move(problem));
-}
-
-void RequestReader::ReadFreeParameter(std::string_view name) {
-  Parameter parameter{std::string(name), false};
-  const char c = scanner_.Peek();
-  if (c == '"') {
-    std::string_view text;
-    scanner_.String(text);
-    parameter.value = std::string(text);
-  } else if (c == 't' || c == 'f') {
-    scanner_.Bool(std::get<bool>(parameter.value));
-  } else if (JsonScanner::StartsNumber(c)) {
-    JsonNumber number;
-    scanner_.Number(number);
-    if (number.kind == JsonNumber::Kind::kReal || number.magnitude >> 63 != 0) {
-      parameter.value = number.value;
-    } else {
-      const auto magnitude = static_cast<int64_t>(number.magnitude);
-      parameter.value = number.kind == JsonNumber::Kind::kNegative ? -magnitude : magnitude;
-    }
-  } else {
-    scanner_.Skip();
-    Note(parameter_problem_,
-         InvalidArgument(Concat("parameter '", parameter.name,
-                                "' has invalid type. It should be either 'int', 'bool', or "
-                                "'string'.")));
-    return;
-  }
-  request_.parameters.push_back(std::move(parameter));
 }
 
 void RequestReader::ReadOutputs() {

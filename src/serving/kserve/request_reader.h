@@ -61,7 +61,6 @@ class RequestReader {
   void ReadId();
   void ReadParameters();
   void ReadParameter(std::string_view name);
-  void ReadFreeParameter(std::string_view name);
   void ReadInputs();
   Status ReadInput(InputText& input);
   void ReadInputParameters(InputText& input, Status& problem);
