@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/base/time.h"
+#include "core/buffer/budget.h"
 #include "core/env/network.h"
 #include "network/http/stream.h"
 
@@ -40,6 +41,26 @@ struct Limits {
   Duration write_idle_max = 60s;            // Bytes wait and the peer takes none: closed.
   Duration drain_first_request_max = 1s;    // Drain: for a connection that had no request yet.
   uint32_t requests_pipelined_max = 64;     // HTTP/1.1: read ahead of the answers.
+
+  // HTTP/2: a ping after so long without a byte from the other side. 0: we send none.
+  Duration keepalive_time{0};
+  Duration keepalive_timeout = 20s;  // Not a byte for that long after a ping: closed.
+  // Pings of either side are also in place while there is no stream.
+  bool keepalive_without_streams = false;
+  // HTTP/2 servers: a ping that comes sooner than this after the one before is a strike, unless we
+  // have sent HEADERS or DATA in between. More strikes than the maximum, unless that is 0, end the
+  // connection (ENHANCE_YOUR_CALM, "too_many_pings").
+  Duration ping_interval_min = 300s;
+  uint32_t ping_strikes_max = 2;
+  // HTTP/2 servers: a connection this old, give or take a tenth, is drained; what is in progress
+  // then has the grace. 0: never; as long as it takes.
+  Duration connection_age_max{0};
+  Duration connection_age_grace{0};
+
+  // Of the bodies that this process holds at once; shared by every connection. Null: no limit. It
+  // outlives them all, and the bodies.
+  Budget* body_budget = nullptr;
+  Duration budget_wait_max = 1s;  // Reading has stopped for that long: 503.
 };
 
 class Session {
