@@ -55,6 +55,24 @@ TEST(GrpcTextTest, MessagesArePercentEncoded) {
   EXPECT_EQ(ReadGrpcStatus(headers)->code(), StatusCode::kUnknown);
 }
 
+TEST(GrpcTextTest, BinaryMetadataIsBase64) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    Headers headers;
+    AddBinaryMetadata("x-bin", bytes, headers);
+    EXPECT_EQ(headers.Get("x-bin")->find('='), std::string::npos);
+    EXPECT_THAT(ReadBinaryMetadata(headers, "x-bin"), ::testing::ElementsAre(bytes)) << i;
+    bytes.push_back(static_cast<char>(i * 7));
+  }
+  Headers headers;
+  headers.Add("x-bin", "q6ur");
+  headers.Add("x-bin", "AAE=,AAE, AA==,A===,A,AA=,a b, ");
+  headers.Add("y-bin", "AAAA");
+  EXPECT_THAT(ReadBinaryMetadata(headers, "x-bin"),
+              ::testing::ElementsAre("\xab\xab\xab", std::string("\0\1", 2), std::string("\0\1", 2),
+                                     std::string("\0", 1), ""));
+}
+
 std::string Framed(std::string_view message) {
   return std::string(Flatten(GrpcFrame(Text(message))).text());
 }
@@ -112,11 +130,11 @@ class GrpcCallTest : public ::testing::Test, public RequestHandler {
   // The answer to a body of these bytes.
   Result<std::string> Call(std::string_view path, std::string_view body) {
     Result<std::string> result = Internal("nothing came back");
-    auto receiver = std::make_unique<GrpcUnaryResponse>(100, [&](Result<Buffer> message, bool) {
-      if (message.ok()) {
-        result = std::string(message->text());
+    auto receiver = std::make_unique<GrpcUnaryResponse>(100, [&](GrpcEnd end, Buffer message) {
+      if (end.status.ok()) {
+        result = std::string(message.text());
       } else {
-        result = message.status();
+        result = end.status;
       }
     });
     RequestSender* sender =

@@ -1,15 +1,49 @@
-// The texts of gRPC: content type, timeout, status and its message.
+#include "network/http/grpc_text.h"
 
 #include <algorithm>
 
 #include "core/base/text.h"
-#include "network/http/grpc.h"
 
 namespace tepal::http {
 
 namespace {
 
 constexpr char kHex[] = "0123456789ABCDEF";
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr uint32_t kBase64Bits = 6;
+
+std::string EncodeBase64(std::string_view bytes) {
+  std::string text;
+  uint32_t bits = 0;
+  uint32_t value = 0;
+  for (const char c : bytes) {
+    value = value << 8 | static_cast<unsigned char>(c);
+    for (bits += 8; bits >= kBase64Bits; bits -= kBase64Bits) {
+      text.push_back(kBase64[value >> (bits - kBase64Bits) & 63]);
+    }
+  }
+  if (bits > 0) text.push_back(kBase64[value << (kBase64Bits - bits) & 63]);
+  return text;
+}
+
+std::optional<std::string> DecodeBase64(std::string_view text) {
+  if (text.size() % 4 == 0 && text.ends_with('=')) text.remove_suffix(text.ends_with("==") ? 2 : 1);
+  if (text.size() % 4 == 1) return std::nullopt;
+  std::string bytes;
+  uint32_t bits = 0;
+  uint32_t value = 0;
+  for (const char c : text) {
+    const size_t digit = kBase64.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    value = value << kBase64Bits | static_cast<uint32_t>(digit);
+    bits += kBase64Bits;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes.push_back(static_cast<char>(value >> bits & 255));
+  }
+  return bytes;
+}
 
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -108,6 +142,21 @@ std::optional<Status> ReadGrpcStatus(const Headers& headers) {
   if (code == 0) return Status();
   return Status(known ? static_cast<StatusCode>(code) : StatusCode::kUnknown,
                 DecodeGrpcMessage(headers.Get("grpc-message").value_or("")));
+}
+
+void AddBinaryMetadata(std::string_view name, std::string_view bytes, Headers& headers) {
+  headers.Add(name, EncodeBase64(bytes));
+}
+
+std::vector<std::string> ReadBinaryMetadata(const Headers& headers, std::string_view name) {
+  std::vector<std::string> values;
+  for (const auto field : headers) {
+    if (field.name != name) continue;
+    for (const std::string_view part : Split(field.value, ',')) {
+      if (auto bytes = DecodeBase64(Trim(part))) values.push_back(*std::move(bytes));
+    }
+  }
+  return values;
 }
 
 // By the document "HTTP to gRPC Status Code Mapping".

@@ -1,0 +1,119 @@
+#include "network/http/grpc_server.h"
+
+#include "network/http/grpc_text.h"
+
+namespace tepal::http {
+
+namespace {
+
+// The document of status codes: a unary method that gets no message, or two.
+Status WrongCount() { return Unimplemented("a unary call takes exactly one message"); }
+
+void AddHeadFields(const Headers* initial, ResponseHead& head) {
+  head.headers.Add("content-type", "application/grpc");
+  head.headers.Add("grpc-accept-encoding", "identity");
+  if (initial == nullptr) return;
+  for (const auto field : *initial) head.headers.Add(field.name, field.value);
+}
+
+}  // namespace
+
+void GrpcStart(ResponseSender& sender, const Headers* initial) {
+  ResponseHead head;
+  AddHeadFields(initial, head);
+  sender.Start(std::move(head));
+}
+
+void GrpcWrite(ResponseSender& sender, BufferList message) {
+  sender.Write(GrpcFrame(std::move(message)));
+}
+
+void GrpcFinish(ResponseSender& sender, const Status& status) {
+  Headers trailers;
+  AddGrpcStatus(status, trailers);
+  sender.Finish(&trailers);
+}
+
+void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial) {
+  GrpcStart(sender, initial);
+  GrpcWrite(sender, std::move(message));
+  GrpcFinish(sender, Status());
+}
+
+void GrpcRespondError(ResponseSender& sender, const Status& error) {
+  ResponseHead head;
+  head.headers.Add("content-type", "application/grpc");
+  AddGrpcStatus(error, head.headers);
+  sender.Respond(std::move(head), {});
+}
+
+GrpcUnaryRequest::GrpcUnaryRequest(ResponseSender& sender, size_t message_bytes_max,
+                                   Function<void(Buffer)> done,
+                                   Function<void(const Status&)> on_reset)
+    : sender_(sender),
+      reader_(
+          message_bytes_max,
+          [this](Buffer message) {
+            if (message_.has_value()) return Refuse(WrongCount());
+            message_ = std::move(message);
+          },
+          [this](const Status& why) { Refuse(why); }),
+      done_(std::move(done)),
+      on_reset_(std::move(on_reset)) {}
+
+void GrpcUnaryRequest::OnRequestEnd(const Headers&) {
+  if (refused_) return;
+  if (reader_.truncated()) return Refuse(Internal("the request ends within its message"));
+  if (!message_.has_value()) return Refuse(WrongCount());
+  done_(*std::exchange(message_, std::nullopt));
+}
+
+void GrpcUnaryRequest::OnReset(const Status& why) {
+  if (!refused_ && on_reset_) on_reset_(why);
+}
+
+void GrpcUnaryRequest::Refuse(const Status& why) {
+  if (refused_) return;
+  refused_ = true;
+  GrpcRespondError(sender_, why);
+}
+
+GrpcStreamRequest::GrpcStreamRequest(ResponseSender& sender, size_t message_bytes_max, Calls calls)
+    : sender_(sender),
+      calls_(std::move(calls)),
+      reader_(
+          message_bytes_max,
+          [this](Buffer message) {
+            if (!over_) calls_.on_message(std::move(message));
+          },
+          [this](const Status& why) { Refuse(why); }) {}
+
+void GrpcStreamRequest::Resume() {
+  reader_.Pause(false);
+  if (!over_) sender_.ResumeBody();
+}
+
+void GrpcStreamRequest::OnRequestEnd(const Headers&) {
+  if (over_) return;
+  if (reader_.truncated()) return Refuse(Internal("the request ends within a message"));
+  calls_.on_end();
+}
+
+void GrpcStreamRequest::OnReset(const Status& why) {
+  if (std::exchange(over_, true)) return;
+  calls_.on_reset(why);
+}
+
+void GrpcStreamRequest::OnSendRoom() {
+  if (!over_ && calls_.on_send_room) calls_.on_send_room();
+}
+
+// The application may have begun its answer: then its trailers say what is wrong.
+void GrpcStreamRequest::Refuse(const Status& why) {
+  if (std::exchange(over_, true)) return;
+  calls_.on_reset(why);
+  GrpcRespondError(sender_, why);
+  GrpcFinish(sender_, why);
+}
+
+}  // namespace tepal::http

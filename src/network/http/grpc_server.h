@@ -1,0 +1,79 @@
+// The server's side of gRPC: receivers of requests, and answers.
+
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "core/base/function.h"
+#include "network/http/grpc_message.h"
+#include "network/http/stream.h"
+
+namespace tepal::http {
+
+// Answers: one message and OK, or an error without a message. `initial`: further header fields.
+void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial = nullptr);
+void GrpcRespondError(ResponseSender& sender, const Status& error);
+
+// Takes a unary request and calls `done` once with its message; malformed requests are answered
+// here. `on_reset`: the client has given up. `done` may answer at any time (see stream.h), with
+// GrpcRespond or GrpcRespondError.
+class GrpcUnaryRequest final : public RequestReceiver {
+ public:
+  GrpcUnaryRequest(ResponseSender& sender, size_t message_bytes_max, Function<void(Buffer)> done,
+                   Function<void(const Status&)> on_reset = nullptr);
+
+  std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
+  void OnBody(size_t bytes) override { reader_.OnBody(bytes); }
+  void OnRequestEnd(const Headers& trailers) override;
+  void OnReset(const Status& why) override;
+
+ private:
+  void Refuse(const Status& why);
+
+  ResponseSender& sender_;
+  GrpcMessageReader reader_;
+  Function<void(Buffer)> done_;
+  Function<void(const Status&)> on_reset_;
+  std::optional<Buffer> message_;
+  bool refused_ = false;
+};
+
+// A request of any number of messages, given one by one. Errors of the framing are answered here
+// and then told as a reset.
+class GrpcStreamRequest final : public RequestReceiver {
+ public:
+  struct Calls {
+    Function<void(Buffer)> on_message;
+    Function<void()> on_end;  // The client has sent its last.
+    Function<void(const Status&)> on_reset;
+    Function<void()> on_send_room;  // May be empty.
+  };
+  GrpcStreamRequest(ResponseSender& sender, size_t message_bytes_max, Calls calls);
+
+  // No further messages until Resume.
+  void Pause() { reader_.Pause(true); }
+  void Resume();
+
+  std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
+  void OnBody(size_t bytes) override { reader_.OnBody(bytes); }
+  void OnRequestEnd(const Headers& trailers) override;
+  void OnReset(const Status& why) override;
+  void OnSendRoom() override;
+
+ private:
+  void Refuse(const Status& why);
+
+  ResponseSender& sender_;
+  Calls calls_;
+  GrpcMessageReader reader_;
+  bool over_ = false;
+};
+
+// The answers of a stream: a head, any number of messages, a status.
+void GrpcStart(ResponseSender& sender, const Headers* initial = nullptr);
+void GrpcWrite(ResponseSender& sender, BufferList message);
+void GrpcFinish(ResponseSender& sender, const Status& status);
+
+}  // namespace tepal::http
