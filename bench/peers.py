@@ -108,10 +108,10 @@ def triton_command(repository, backends, http, grpc, metrics):
     return command, {"LD_LIBRARY_PATH": ":".join(str(p) for p in libraries if p.exists())}
 
 
-def tepal_command(repository, backends, http, metrics):
+def tepal_command(repository, backends, http, grpc, metrics):
     return [TEPAL, "serve", f"--model-repository={repository}", f"--backend-directory={backends}",
-            "--http-address=127.0.0.1", f"--http-port={http}", f"--metrics-port={metrics}",
-            "--metrics-address=127.0.0.1", "--allow-grpc=false"]
+            "--http-address=127.0.0.1", "--grpc-address=127.0.0.1", f"--http-port={http}", f"--grpc-port={grpc}",
+            f"--metrics-port={metrics}"]
 
 
 def table(rows, header):

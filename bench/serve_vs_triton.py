@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Our server beside a real Triton 2.51 over HTTP: CPU time per request, latency, start-up, idle memory.
+"""Our server beside a real Triton 2.51: CPU time per request and latency, over HTTP and gRPC.
 
-The same identity plugin file runs in both, inline in ours and behind an instance thread, and a bare epoll server
-that answers a fixed text is the floor. All of it in one run on one machine, so the ratios mean something and the
-absolute figures little. Load: wrk with a binary FP32[1,16] body. usage: serve_vs_triton.py [--seconds 4] [--json FILE]
+The same plugin files run in both, inline in ours or behind an instance thread; a bare epoll server that answers a fixed
+text is the floor for HTTP. Servers take turns within a run, so the ratios mean something and the absolute figures little.
+usage: serve_vs_triton.py [--quick] [--seconds 4] [--rounds 3] [--only REGEX] [--json FILE]
 """
 import argparse
+import contextlib
+import dataclasses
 import json
 import pathlib
 import re
 import statistics
-import struct
-import subprocess
 import sys
 import tempfile
-import time
 
+import bodies
+import load
 import peers
 
 CONFIG = """name: "%s"
@@ -28,104 +29,174 @@ instance_group [{ kind: KIND_CPU count: 1 }]
 # `delay` is an identity too (it may wait; here it does not) and does not ask to run inline, so ours hands requests to an
 # instance thread; Triton's dynamic batcher does the same.
 MODELS = {"inline": ("identity", ""), "worker": ("delay", "dynamic_batching { }")}
-
-LUA = """
-wrk.method = "POST"
-wrk.body = io.open("%s", "rb"):read("*a")
-wrk.headers["Inference-Header-Content-Length"] = "%d"
-wrk.headers["Content-Type"] = "application/octet-stream"
-function response(status, headers, body) if status ~= 200 then wrong = (wrong or 0) + 1 end end
-"""
+SMALL, MEBIBYTE = 16, 262144  # Floats of a request.
 
 
-def make_repository(folder):
+@dataclasses.dataclass
+class Row:
+    door: str  # "http", "json" or "grpc".
+    model: str
+    floats: int
+    connections: int
+    streams: int = 1
+    target: float = 1.0  # Of our CPU time per request over that of the server compared with.
+    versus: str = "triton"
+
+    @property
+    def name(self):
+        size = "1 MiB" if self.floats == MEBIBYTE else f"{self.floats} floats"
+        streams = f"x{self.streams}" if self.door == "grpc" else ""
+        loops = ", 2 loops" if self.versus == "one loop" else ""
+        return f"{self.door} {self.model} {size} {self.connections}{streams}{loops}"
+
+
+ROWS = [
+    *(Row("http", "inline", SMALL, c, target=1 / 3) for c in (1, 16, 64)),
+    *(Row("http", "worker", SMALL, c, target=1 / 2) for c in (1, 16, 64)),
+    Row("grpc", "inline", SMALL, 1, 16, target=1 / 4),
+    Row("grpc", "inline", SMALL, 8, 8, target=1 / 4),
+    Row("grpc", "inline", SMALL, 64, 1, target=1 / 3),
+    Row("grpc", "worker", SMALL, 8, 8, target=1 / 2),
+    *(Row(door, "inline", MEBIBYTE, c, target=1 / 3) for door in ("http", "grpc") for c in (1, 4)),
+    Row("json", "inline", MEBIBYTE, 1, target=1 / 4),
+    Row("http", "inline", SMALL, 64, target=1.1, versus="one loop"),
+    Row("grpc", "inline", SMALL, 8, 8, target=1.1, versus="one loop"),
+]
+
+
+@dataclasses.dataclass
+class Server:
+    pid: int
+    http: int
+    grpc: int = 0
+
+
+class Bench:
+    def __init__(self, folder, servers):
+        self.folder, self.servers, self.warm = folder, servers, set()
+
+    def requests(self, row):
+        """The file that the load tool of this row needs."""
+        path = self.folder / f"{row.door}-{row.model}-{row.floats}"
+        if not path.exists():
+            values = bodies.floats(row.floats)
+            if row.door == "grpc":
+                path.write_bytes(bodies.grpc_frame(row.model, values))
+            elif row.door == "json":
+                load.wrk_script(path, bodies.http_json(values))
+            else:
+                load.wrk_script(path, *bodies.http_binary(values))
+        return path
+
+    def offer(self, row, server, seconds):
+        file = self.requests(row)
+        if row.door == "grpc":
+            return load.h2load(file, server.grpc, row.connections, row.streams, seconds, self.folder / "h2load.log")
+        path = "" if server is self.servers["floor"] else f"/v2/models/{row.model}/infer"
+        return load.wrk(file, f"http://127.0.0.1:{server.http}/{path.lstrip('/')}", row.connections, seconds)
+
+    def measure(self, row, name, seconds):
+        server = self.servers[name]
+        if (row.name, name) not in self.warm:
+            self.offer(row, server, 1)
+            self.warm.add((row.name, name))
+        counts = name != "floor"
+        before = load.succeeded(server.http, row.model) if counts else None
+        cpu = peers.cpu_seconds(server.pid)
+        offered = self.offer(row, server, seconds)
+        cpu = peers.cpu_seconds(server.pid) - cpu
+        if counts:
+            success, fail = (b - a for a, b in zip(before, load.succeeded(server.http, row.model)))
+            if fail or success < offered.requests:
+                raise SystemExit(f"bench: {row.name}: {name} answered {offered.requests} requests, {success} well and {fail} not")
+        return {"cpu_us": cpu / offered.requests * 1e6, "p50_us": offered.p50_us, "p99_us": offered.p99_us}
+
+
+def medians(runs):
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def run_row(bench, row, seconds, rounds):
+    if row.versus == "triton":
+        names = ["triton", "tepal", *(["floor"] if row.door == "http" and row.floats == SMALL else [])]
+    else:
+        names = ["one loop", "two loops"]
+    runs = {name: [] for name in names}
+    for turn in range(rounds):
+        for name in names if turn % 2 == 0 else reversed(names):
+            runs[name].append(bench.measure(row, name, seconds))
+    result = {name: medians(measured) for name, measured in runs.items()}
+    theirs, ours = result[names[0]], result[names[1]]
+    result["ratio"] = ours["cpu_us"] / theirs["cpu_us"]
+    result["p99_ratio"] = ours["p99_us"] / theirs["p99_us"]
+    result["target"] = row.target
+    return result
+
+
+def microseconds(value):
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def cells(row, result):
+    theirs, ours = (result["triton"], result["tepal"]) if row.versus == "triton" else (result["one loop"], result["two loops"])
+    floor = microseconds(result["floor"]["cpu_us"]) if "floor" in result else ""
+    return [row.name, floor, microseconds(theirs["cpu_us"]), microseconds(ours["cpu_us"]), f"{result['ratio']:.2f}", f"{row.target:.2f}",
+            "pass" if result["ratio"] <= row.target else "MISS", microseconds(theirs["p50_us"]), microseconds(ours["p50_us"]),
+            microseconds(theirs["p99_us"]), microseconds(ours["p99_us"]),
+            "" if row.versus != "triton" else "pass" if result["p99_ratio"] <= 1 else "MISS"]
+
+
+HEADER = ["row", "floor", "theirs", "ours", "ratio", "target", "", "p50 theirs", "p50 ours", "p99 theirs", "p99 ours", ""]
+
+
+@contextlib.contextmanager
+def servers(folder):
+    repository = folder / "models"
     for name, (backend, extra) in MODELS.items():
-        (folder / name / "1").mkdir(parents=True)
-        (folder / name / "config.pbtxt").write_text(CONFIG % (name, backend, extra))
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "config.pbtxt").write_text(CONFIG % (name, backend, extra))
+    started = {}
+    with contextlib.ExitStack() as stack:
+        def start(name, command, http, grpc=0, environment=None):
+            process = stack.enter_context(peers.running(command, folder / f"{name}.log", environment))
+            started[name] = Server(process.pid, http, grpc)
+            return process
 
-
-def make_load(folder):
-    header = json.dumps({"inputs": [{"name": "INPUT0", "shape": [1, 16], "datatype": "FP32", "parameters": {"binary_data_size": 64}}],
-                         "outputs": [{"name": "OUTPUT0", "parameters": {"binary_data": True}}]}).encode()
-    (folder / "body").write_bytes(header + struct.pack("<16f", *range(16)))
-    (folder / "load.lua").write_text(LUA % (folder / "body", len(header)))
-    return folder / "load.lua"
-
-
-def wrk(lua, url, connections, seconds):
-    text = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(lua), url],
-                          capture_output=True, text=True, check=True).stdout
-    if re.search(r"Non-2xx|Socket errors", text):
-        raise SystemExit(f"bench: {url} answered with errors:\n{text}")
-    requests = int(re.search(r"(\d+) requests in", text).group(1))
-    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", text).groups()
-    return requests, float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
-
-
-def measure(pid, lua, url, connections, seconds):
-    wrk(lua, url, connections, 1)
-    before, started = peers.cpu_seconds(pid), time.monotonic()
-    requests, p99_us = wrk(lua, url, connections, seconds)
-    cpu_us = (peers.cpu_seconds(pid) - before) / requests * 1e6
-    return {"requests_per_s": requests / (time.monotonic() - started), "cpu_us": cpu_us, "p99_us": p99_us}
-
-
-def start_to_ready(command_of, env, runs, folder):
-    times, memory = [], []
-    for i in range(runs):
-        ports = peers.free_ports(3)
-        started = time.monotonic()
-        with peers.running(command_of(*ports), folder / "start.log", env) as process:
-            peers.wait_ready(process, ports[0])
-            times.append((time.monotonic() - started) * 1e3)
-            time.sleep(0.2)
-            memory.append(peers.resident_mib(process.pid))
-    return statistics.median(times), statistics.median(memory)
+        ports = peers.free_ports(13)
+        command, environment = peers.triton_command(repository, peers.BACKENDS, *ports[:3])
+        processes = [start("triton", command, *ports[:2], environment)]
+        for name, flags, at in (("tepal", [], 3), ("one loop", ["--http-thread-count=1"], 6), ("two loops", ["--http-thread-count=2"], 9)):
+            command = peers.tepal_command(repository, peers.BACKENDS, *ports[at:at + 3]) + flags
+            processes.append(start(name, command, *ports[at:at + 2]))
+        start("floor", [peers.BUILD / "bin/epoll_floor", str(ports[12])], ports[12])
+        for process, server in zip(processes, started.values()):
+            peers.wait_ready(process, server.http)
+        yield started
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seconds", type=int, default=4)
-    arguments.add_argument("--json")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    arguments.add_argument("--rounds", type=int, default=3, help="measurements of each row and server; medians count")
+    arguments.add_argument("--quick", action="store_true", help="1 second, 1 round")
+    arguments.add_argument("--only", default="", help="rows whose name this regular expression is found in")
+    arguments.add_argument("--json", help="write the figures there")
     options = arguments.parse_args()
-    result = {"cpu_us_per_request": {}, "start_to_ready_ms": {}, "idle_mib": {}}
+    seconds, rounds = (1, 1) if options.quick else (options.seconds, options.rounds)
+    results, lines = {}, []
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        repository, empty = folder / "models", folder / "empty"
-        repository.mkdir(), empty.mkdir()
-        make_repository(repository)
-        lua = make_load(folder)
-        t_http, t_grpc, t_metrics, o_http, o_metrics, floor = peers.free_ports(6)
-        triton, environment = peers.triton_command(repository, peers.BACKENDS, t_http, t_grpc, t_metrics)
-        rows = []
-        with peers.running(triton, folder / "triton.log", environment) as theirs, \
-                peers.running(peers.tepal_command(repository, peers.BACKENDS, o_http, o_metrics), folder / "tepal.log") as ours, \
-                peers.running([peers.BUILD / "bin/epoll_floor", str(floor)], folder / "floor.log") as bare:
-            peers.wait_ready(theirs, t_http)
-            peers.wait_ready(ours, o_http)
-            for connections in (1, 16, 64):
-                at_floor = measure(bare.pid, lua, f"http://127.0.0.1:{floor}/", connections, options.seconds)
-                for model in MODELS:
-                    path = f"/v2/models/{model}/infer"
-                    a = measure(theirs.pid, lua, f"http://127.0.0.1:{t_http}{path}", connections, options.seconds)
-                    b = measure(ours.pid, lua, f"http://127.0.0.1:{o_http}{path}", connections, options.seconds)
-                    ratio = b["cpu_us"] / a["cpu_us"]
-                    result["cpu_us_per_request"][f"{model}/{connections}"] = {
-                        "triton": a, "tepal": b, "floor": at_floor, "ratio": ratio}
-                    rows.append([model, connections, f"{at_floor['cpu_us']:.1f}", f"{a['cpu_us']:.1f}", f"{b['cpu_us']:.1f}",
-                                 f"{ratio:.2f}", f"{a['requests_per_s']:.0f}", f"{b['requests_per_s']:.0f}",
-                                 f"{a['p99_us']:.0f}", f"{b['p99_us']:.0f}"])
-        print(peers.table(rows, ["model", "connections", "floor µs", "triton µs", "tepal µs", "ratio", "triton req/s", "tepal req/s",
-                                 "triton p99 µs", "tepal p99 µs"]))
-        print("\n(µs: server CPU time per request; floor: a bare epoll server that answers a fixed text)")
-        for name, command_of, env in (
-                ("triton", lambda h, g, m: peers.triton_command(empty, peers.BACKENDS, h, g, m)[0], environment),
-                ("tepal", lambda h, g, m: peers.tepal_command(empty, peers.BACKENDS, h, m), None)):
-            milliseconds, mib = start_to_ready(command_of, env, 5, folder)
-            result["start_to_ready_ms"][name], result["idle_mib"][name] = milliseconds, mib
-            print(f"{name}: empty server ready in {milliseconds:.0f} ms, {mib:.1f} MiB resident when idle (medians of 5)")
+        with servers(folder) as started:
+            bench = Bench(folder, started)
+            for row in (r for r in ROWS if re.search(options.only, r.name)):
+                results[row.name] = run_row(bench, row, seconds, rounds)
+                lines.append(cells(row, results[row.name]))
+                print(*lines[-1], file=sys.stderr, flush=True)
+    print(peers.table(lines, HEADER))
+    print("\nµs a request: server CPU time (floor: a bare epoll server that answers a fixed text; theirs: Triton, or ours with one event"
+          "\nloop; ratio: ours over theirs), then latency as the load tool saw it.")
     if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=1))
+        pathlib.Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 
