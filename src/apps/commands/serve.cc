@@ -6,22 +6,20 @@
 // models unloaded.
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "apps/commands/commands.h"
+#include "apps/commands/serve_doors.h"
 #include "apps/commands/serve_flags.h"
 #include "core/base/text.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/worker_threads.h"
-#include "network/net/http_server.h"
-#include "serving/frontend/grpc/grpc_frontend.h"
-#include "serving/frontend/http/http_frontend.h"
-#include "serving/frontend/http/metrics_page.h"
 
 namespace tepal::commands {
 namespace {
@@ -29,26 +27,10 @@ namespace {
 constexpr int kHttpThreadsMax = 8;
 constexpr int kBlockingThreads = 4;  // Loading and unloading by request.
 
-// Sockets bound by whoever started us (LISTEN_FDS): HTTP, metrics, gRPC.
-constexpr int kFirstInherited = 3;
-
-int InheritedSockets() {
-  const char* count = std::getenv("LISTEN_FDS");
-  const char* owner = std::getenv("LISTEN_PID");
-  if (count == nullptr || owner == nullptr) return 0;
-  if (ParseNumber<int>(owner) != getpid()) return 0;
-  return ParseNumber<int>(count).value_or(0);
-}
-
 // What taskset or a container's cpuset leaves us.
 int CoresAllowed() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
-Result<env::Address> AddressOf(const std::string& host, uint16_t port) {
-  return env::Address::Parse(host.find(':') == std::string::npos ? Concat(host, ":", port)
-                                                                 : Concat("[", host, "]:", port));
 }
 
 class Server {
@@ -60,9 +42,6 @@ class Server {
 
  private:
   Status StartLoops();
-  Status OpenDoors(const std::vector<env::EventLoop*>& loops);
-  Status Open(net::HttpServer& server, int inherited_index, const std::string& host, uint16_t port,
-              bool reuse_port, std::string_view what);
   void OnSignal();
   void Drain();
   void Finish(bool in_time);
@@ -72,15 +51,10 @@ class Server {
   std::unique_ptr<runtime::LoopThreads> threads_;
   std::unique_ptr<env::Executor> blocking_;
   std::unique_ptr<ServerCore> core_;
-  telemetry::MetricsRegistry metrics_;
-  SharedMemoryRegions regions_{runtime::SystemSharedMemory()};
-  std::unique_ptr<net::HttpServer> http_;
-  std::unique_ptr<net::HttpServer> grpc_;
-  std::unique_ptr<net::HttpServer> metrics_server_;
+  std::unique_ptr<ServeDoors> doors_;
   env::EventLoop::TimerId window_timer_ = 0;
   env::EventLoop::TimerId exit_timer_ = 0;
   int signals_ = 0;
-  int doors_draining_ = 0;
   int exit_code_ = 0;
   bool gave_up_ = false;  // Requests are still executing.
 };
@@ -100,20 +74,6 @@ Status Server::StartLoops() {
   return {};
 }
 
-Status Server::Open(net::HttpServer& server, int inherited_index, const std::string& host,
-                    uint16_t port, bool reuse_port, std::string_view what) {
-  std::optional<Result<env::Address>> bound;
-  if (inherited_index < InheritedSockets()) {
-    bound = server.ListenOn(kFirstInherited + inherited_index);
-  } else {
-    ASSIGN_OR_RETURN(const env::Address address, AddressOf(host, port));
-    bound = server.Listen(address, {.reuse_port = reuse_port, .backlog = 1024});
-  }
-  if (!bound->ok()) return bound->status();
-  telemetry::LogInfo(Concat("Started ", what, " at ", bound->value().ToString()));
-  return {};
-}
-
 Status Server::Start() {
   RETURN_IF_ERROR(telemetry::SetLogSettings(options_.log));
   RETURN_IF_ERROR(StartLoops());
@@ -124,46 +84,8 @@ Status Server::Start() {
   ASSIGN_OR_RETURN(
       core_, NewServerCore(options_.core, {runtime::SystemClock(), runtime::SystemFileSystem(),
                                            runtime::SystemThreads()}));
-  return OpenDoors(loops);
-}
-
-Status Server::OpenDoors(const std::vector<env::EventLoop*>& loops) {
-  if (options_.allow_metrics) {
-    AddInferenceMetrics(metrics_, *core_);
-    metrics_server_ = std::make_unique<net::HttpServer>(
-        std::vector<env::EventLoop*>{loop_.get()}, net::HttpServer::Options{},
-        [this](env::EventLoop&) { return NewMetricsFrontend(metrics_); });
-    RETURN_IF_ERROR(
-        Open(*metrics_server_, 1,
-             options_.metrics_address.empty() ? options_.http_address : options_.metrics_address,
-             options_.metrics_port, false, "Metrics Service"));
-  }
-  if (options_.allow_grpc) {
-    GrpcFrontendOptions frontend;
-    frontend.server_id = options_.server_id;
-    grpc_ = std::make_unique<net::HttpServer>(
-        loops, net::HttpServer::Options{}, [this, frontend](env::EventLoop& loop) {
-          return NewGrpcFrontend(*core_, loop, *blocking_, frontend);
-        });
-    RETURN_IF_ERROR(Open(*grpc_, 2, options_.grpc_address, options_.grpc_port,
-                         options_.reuse_grpc_port, "GRPCInferenceService"));
-  }
-  if (options_.allow_http) {
-    net::HttpServer::Options server;
-    server.limits.body_bytes_max = options_.http_body_bytes_max;
-    HttpFrontendOptions frontend;
-    frontend.server_id = options_.server_id;
-    frontend.body_bytes_max = options_.http_body_bytes_max;
-    frontend.restricted = options_.http_restricted;
-    if (options_.allow_client_shm) frontend.shared_memory = &regions_;
-    http_ =
-        std::make_unique<net::HttpServer>(loops, server, [this, frontend](env::EventLoop& loop) {
-          return NewHttpFrontend(*core_, loop, *blocking_, frontend);
-        });
-    RETURN_IF_ERROR(Open(*http_, 0, options_.http_address, options_.http_port,
-                         options_.reuse_http_port, "HTTPService"));
-  }
-  return {};
+  doors_ = std::make_unique<ServeDoors>(options_, std::move(loops), *blocking_, *core_);
+  return doors_->Open();
 }
 
 int Server::Run() {
@@ -197,23 +119,12 @@ void Server::Drain() {
     telemetry::LogError("Exit timeout expired. Exiting immediately.");
     Finish(false);
   });
-  std::vector<net::HttpServer*> doors;
-  if (http_ != nullptr) doors.push_back(http_.get());
-  if (grpc_ != nullptr) doors.push_back(grpc_.get());
-  if (doors.empty()) return Finish(true);
-  doors_draining_ = static_cast<int>(doors.size());  // Before the first can be done.
-  for (net::HttpServer* door : doors) {
-    door->Drain([this] {
-      if (--doors_draining_ == 0) Finish(true);
-    });
-  }
+  doors_->Drain([this] { Finish(true); });
 }
 
 void Server::Finish(bool in_time) {
   loop_->Cancel(exit_timer_);
-  for (net::HttpServer* door : {http_.get(), grpc_.get(), metrics_server_.get()}) {
-    if (door != nullptr) door->Stop();
-  }
+  doors_->Stop();
   const Status stopped = core_->Stop(in_time ? options_.exit_time_max : 0s);
   if (!stopped.ok()) telemetry::LogError(stopped.message());
   gave_up_ = !stopped.ok();

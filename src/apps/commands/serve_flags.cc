@@ -6,7 +6,9 @@
 #include <climits>
 #include <filesystem>
 
+#include "apps/commands/flag_values.h"
 #include "apps/commands/refused_flags.h"
+#include "apps/commands/serve_door_flags.h"
 #include "core/base/text.h"
 #include "core/options/values.h"
 
@@ -15,68 +17,7 @@ namespace {
 
 using options::FlagSet;
 
-constexpr int kSecondsMax = 365 * 24 * 3600;
-constexpr int kThreadsMax = 1024;
 constexpr char kEveryModel[] = "*";
-
-Status Expected(std::string_view what) { return InvalidArgument(Concat("expected ", what)); }
-
-// A whole number in a range, handed to `set`.
-FlagSet::Custom Whole(int64_t initial, int64_t min, int64_t max, Function<void(int64_t)> set) {
-  return {.placeholder = "number",
-          .default_text = Concat(initial),
-          .boolean = false,
-          .read = [min, max, set = std::move(set)](std::string_view text) mutable -> Status {
-            const auto number = ParseNumber<int64_t>(text);
-            if (!number || *number < min || *number > max) {
-              return Expected(Concat("a whole number from ", min, " to ", max));
-            }
-            set(*number);
-            return {};
-          }};
-}
-
-FlagSet::Custom Seconds(Duration* value) {
-  return Whole(static_cast<int64_t>(ToSeconds(*value)), 0, kSecondsMax,
-               [value](int64_t seconds) { *value = std::chrono::seconds(seconds); });
-}
-
-FlagSet::Custom Threads(int* value) {
-  return Whole(*value, 1, kThreadsMax,
-               [value](int64_t count) { *value = static_cast<int>(count); });
-}
-
-// One of a few words; `values` in the order of `words`.
-template <typename Value>
-FlagSet::Custom OneOf(std::vector<std::pair<std::string_view, Value>> words, Value* value) {
-  std::string expected;
-  std::string initial;
-  for (const auto& [word, meaning] : words) {
-    expected += Concat(expected.empty() ? "" : ", ", word);
-    if (meaning == *value) initial = word;
-  }
-  return {.placeholder = "word",
-          .default_text = initial,
-          .boolean = false,
-          .read = [=](std::string_view text) -> Status {
-            for (const auto& [word, meaning] : words) {
-              if (!EqualsIgnoreCase(word, text)) continue;
-              *value = meaning;
-              return {};
-            }
-            return Expected(Concat("one of ", expected));
-          }};
-}
-
-// Checked, then forgotten: the setting has no effect here in either position.
-FlagSet::Custom Indifferent(bool initial) {
-  return {.placeholder = "boolean",
-          .default_text = initial ? "true" : "false",
-          .boolean = true,
-          .read = [](std::string_view text) -> Status {
-            return options::ParseBool(text) ? Status() : Expected(options::kBoolExpected);
-          }};
-}
 
 // "onnxruntime,intra_op_thread_count=1", or ",key=value" and "key=value" for every backend.
 Status ReadBackendConfig(std::string_view text, ServerCoreOptions& core) {
@@ -141,39 +82,11 @@ Status CheckConfigName(const std::string& name) {
                                 "', expected a name without spaces and slashes"));
 }
 
-// Doors on one address need ports of their own.
-Status CheckPorts(const ServeOptions& options) {
-  struct Door {
-    bool open;
-    std::string_view flag, address;
-    uint16_t port;
-  };
-  const std::string& metrics =
-      options.metrics_address.empty() ? options.http_address : options.metrics_address;
-  const Door doors[] = {
-      {options.allow_http, "--http-port", options.http_address, options.http_port},
-      {options.allow_grpc, "--grpc-port", options.grpc_address, options.grpc_port},
-      {options.allow_metrics, "--metrics-port", metrics, options.metrics_port}};
-  for (const Door& one : doors) {
-    for (const Door& other : doors) {
-      const bool clash = &one < &other && one.open && other.open && one.port != 0 &&
-                         one.port == other.port && one.address == other.address;
-      if (!clash) continue;
-      return InvalidArgument(Concat(one.flag, " and ", other.flag, " are both ", one.port,
-                                    ", expected two different ports"));
-    }
-  }
-  return {};
-}
-
 Status CheckAll(ServeOptions& options) {
   RETURN_IF_ERROR(CheckRepositories(options.core));
   RETURN_IF_ERROR(CheckStartupModels(options.core));
   RETURN_IF_ERROR(CheckConfigName(options.core.model_config_name));
-  RETURN_IF_ERROR(CheckPorts(options));
-  if (options.http_body_bytes_max == 0) {
-    return InvalidArgument("flag --http-max-input-size: got '0', expected at least 1");
-  }
+  RETURN_IF_ERROR(CheckDoors(options));
   if (options.core.backend_directories.empty()) {
     options.core.backend_directories = DefaultBackendDirectories();
   }
@@ -261,59 +174,6 @@ void AddRepositoryFlags(FlagSet& flags, ServeOptions& options) {
             "Accepted in either position: the server itself copies nothing between GPUs.");
 }
 
-void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
-  flags.Group("HTTP");
-  flags.Add("allow-http", &options.allow_http, "Serve the v2 protocol over HTTP.");
-  flags.Add("http-address", &options.http_address, "Address to listen on.");
-  flags.Add("http-port", &options.http_port, "Port; 0 picks a free one.");
-  flags.Add("reuse-http-port", &options.reuse_http_port,
-            "Let other servers with this flag listen on the same port (SO_REUSEPORT).");
-  FlagSet::Custom threads = Threads(&options.http_thread_count);
-  threads.default_text = "one a core, at most 8";
-  flags.Add("http-thread-count", std::move(threads), "Event loops that serve connections.");
-  flags.Add("http-restricted-api",
-            {.placeholder = "apis:header=value",
-             .default_text = "",
-             .boolean = false,
-             .read = [&options](std::string_view text) -> Status {
-               return text.empty() ? Status() : options.http_restricted.Add(text);
-             }},
-            "Answer these groups of routes (as trace,logging) only to who sends the header with "
-            "the value. May be repeated.");
-  flags.Add("http-max-input-size", &options.http_body_bytes_max,
-            "Largest request body in bytes, also after decompression.");
-}
-
-void AddGrpcFlags(FlagSet& flags, ServeOptions& options) {
-  flags.Group("gRPC");
-  flags.Add("allow-grpc", &options.allow_grpc, "Serve the v2 protocol over gRPC (unary calls).");
-  flags.Add("grpc-address", &options.grpc_address, "Address to listen on.");
-  flags.Add("grpc-port", &options.grpc_port, "Port; 0 picks a free one.");
-  flags.Add("reuse-grpc-port", &options.reuse_grpc_port,
-            "Let other servers with this flag listen on the same port (SO_REUSEPORT).");
-}
-
-void AddMetricsFlags(FlagSet& flags, ServeOptions& options) {
-  flags.Group("Metrics");
-  flags.Add("allow-metrics", &options.allow_metrics, "Serve Prometheus metrics on /metrics.");
-  flags.Add("metrics-address", &options.metrics_address,
-            "Address to listen on; without it, that of --http-address.");
-  flags.Add("metrics-port", &options.metrics_port, "Port; 0 picks a free one.");
-  flags.Add("allow-gpu-metrics", Indifferent(true),
-            "Accepted in either position: no GPU metrics are reported yet.");
-  flags.Add("allow-cpu-metrics", Indifferent(true),
-            "Accepted in either position: no metrics of the host's CPUs are reported yet.");
-  flags.Add("metrics-interval-ms",
-            {.placeholder = "number",
-             .default_text = "2000",
-             .boolean = false,
-             .read = [](std::string_view text) -> Status {
-               const auto interval = ParseNumber<double>(text);
-               return interval && *interval > 0 ? Status() : Expected("a number above 0");
-             }},
-            "Accepted: every metric is read when it is asked for, so nothing is sampled.");
-}
-
 void AddBackendFlags(FlagSet& flags, ServeOptions& options) {
   ServerCoreOptions& core = options.core;
   flags.Group("Backends");
@@ -346,9 +206,7 @@ options::FlagSet ServeFlags(ServeOptions& options) {
   AddServerFlags(flags, options);
   AddLogFlags(flags, options);
   AddRepositoryFlags(flags, options);
-  AddHttpFlags(flags, options);
-  AddGrpcFlags(flags, options);
-  AddMetricsFlags(flags, options);
+  AddDoorFlags(flags, options);
   AddBackendFlags(flags, options);
   AddRefusedFlags(flags);
   flags.Check([&options](const FlagSet&) { return CheckAll(options); });

@@ -1,0 +1,121 @@
+#include "apps/commands/serve_doors.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/runtime/runtime.h"
+#include "serving/frontend/grpc/grpc_frontend.h"
+#include "serving/frontend/http/http_frontend.h"
+#include "serving/frontend/http/metrics_page.h"
+
+namespace tepal::commands {
+namespace {
+
+constexpr int kFirstInherited = 3;
+enum InheritedIndex { kInheritedHttp, kInheritedMetrics, kInheritedGrpc };
+
+int InheritedSockets() {
+  const char* count = std::getenv("LISTEN_FDS");
+  const char* owner = std::getenv("LISTEN_PID");
+  if (count == nullptr || owner == nullptr) return 0;
+  if (ParseNumber<int>(owner) != getpid()) return 0;
+  return ParseNumber<int>(count).value_or(0);
+}
+
+Result<env::Address> AddressOf(const std::string& host, uint16_t port) {
+  return env::Address::Parse(host.find(':') == std::string::npos ? Concat(host, ":", port)
+                                                                 : Concat("[", host, "]:", port));
+}
+
+}  // namespace
+
+ServeDoors::ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
+                       env::Executor& blocking, ServerCore& core)
+    : options_(options),
+      loops_(std::move(loops)),
+      blocking_(blocking),
+      core_(core),
+      regions_(runtime::SystemSharedMemory()) {}
+
+Status ServeDoors::Open() {
+  if (options_.allow_metrics) RETURN_IF_ERROR(OpenMetrics());
+  if (options_.allow_grpc) RETURN_IF_ERROR(OpenGrpc());
+  if (options_.allow_http) RETURN_IF_ERROR(OpenHttp());
+  return {};
+}
+
+Status ServeDoors::OpenMetrics() {
+  AddInferenceMetrics(metrics_, core_);
+  metrics_server_ = std::make_unique<net::HttpServer>(
+      std::vector<env::EventLoop*>{loops_.front()}, net::HttpServer::Options{},
+      [this](env::EventLoop&) { return NewMetricsFrontend(metrics_); });
+  return Listen(*metrics_server_, kInheritedMetrics,
+                options_.metrics_address.empty() ? options_.http_address : options_.metrics_address,
+                options_.metrics_port, false, "Metrics Service");
+}
+
+Status ServeDoors::OpenGrpc() {
+  GrpcFrontendOptions frontend;
+  frontend.server_id = options_.server_id;
+  grpc_ = std::make_unique<net::HttpServer>(
+      loops_, net::HttpServer::Options{}, [this, frontend](env::EventLoop& loop) {
+        return NewGrpcFrontend(core_, loop, blocking_, frontend);
+      });
+  return Listen(*grpc_, kInheritedGrpc, options_.grpc_address, options_.grpc_port,
+                options_.reuse_grpc_port, "GRPCInferenceService");
+}
+
+Status ServeDoors::OpenHttp() {
+  net::HttpServer::Options server;
+  server.limits.body_bytes_max = options_.http_body_bytes_max;
+  HttpFrontendOptions frontend;
+  frontend.server_id = options_.server_id;
+  frontend.body_bytes_max = options_.http_body_bytes_max;
+  frontend.restricted = options_.http_restricted;
+  if (options_.allow_client_shm) frontend.shared_memory = &regions_;
+  http_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
+    return NewHttpFrontend(core_, loop, blocking_, frontend);
+  });
+  return Listen(*http_, kInheritedHttp, options_.http_address, options_.http_port,
+                options_.reuse_http_port, "HTTPService");
+}
+
+Status ServeDoors::Listen(net::HttpServer& server, int inherited_index, const std::string& host,
+                          uint16_t port, bool reuse_port, std::string_view what) {
+  std::optional<Result<env::Address>> bound;
+  if (inherited_index < InheritedSockets()) {
+    bound = server.ListenOn(kFirstInherited + inherited_index);
+  } else {
+    ASSIGN_OR_RETURN(const env::Address address, AddressOf(host, port));
+    bound = server.Listen(address, {.reuse_port = reuse_port, .backlog = 1024});
+  }
+  if (!bound->ok()) return bound->status();
+  telemetry::LogInfo(Concat("Started ", what, " at ", bound->value().ToString()));
+  return {};
+}
+
+void ServeDoors::Drain(Function<void()> done) {
+  std::vector<net::HttpServer*> doors;
+  if (http_ != nullptr) doors.push_back(http_.get());
+  if (grpc_ != nullptr) doors.push_back(grpc_.get());
+  if (doors.empty()) return done();
+  draining_ = static_cast<int>(doors.size());  // Before the first can be done.
+  const auto drained = std::make_shared<Function<void()>>(std::move(done));
+  for (net::HttpServer* door : doors) {
+    door->Drain([this, drained] {
+      if (--draining_ == 0) (*drained)();
+    });
+  }
+}
+
+void ServeDoors::Stop() {
+  for (net::HttpServer* door : {http_.get(), grpc_.get(), metrics_server_.get()}) {
+    if (door != nullptr) door->Stop();
+  }
+}
+
+}  // namespace tepal::commands

@@ -1,0 +1,59 @@
+// The doors of `tepal serve`: the servers for HTTP, gRPC and metrics, each with its options.
+//
+// Listens on what the flags say, or on the sockets that whoever started us has bound (LISTEN_FDS:
+// HTTP, metrics, gRPC). Says how the doors close, not when: that is Server's in serve.cc. Used on
+// the first loop's thread.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/commands/serve_flags.h"
+#include "core/base/function.h"
+#include "core/env/event_loop.h"
+#include "core/env/executor.h"
+#include "core/telemetry/metrics.h"
+#include "network/net/http_server.h"
+#include "serving/server_core/server_core.h"
+#include "serving/shared_memory/shared_memory_regions.h"
+
+namespace tepal::commands {
+
+class ServeDoors {
+ public:
+  // All of it outlives the doors. The first loop accepts and serves the metrics page.
+  ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
+             env::Executor& blocking, ServerCore& core);
+
+  Status Open();
+
+  // Connections are closed politely; `done` runs when the last has gone, or now when there is no
+  // door. The metrics page stays.
+  void Drain(Function<void()> done);
+
+  // Closes what is left at once.
+  void Stop();
+
+ private:
+  Status OpenMetrics();
+  Status OpenGrpc();
+  Status OpenHttp();
+  Status Listen(net::HttpServer& server, int inherited_index, const std::string& host,
+                uint16_t port, bool reuse_port, std::string_view what);
+
+  const ServeOptions& options_;
+  const std::vector<env::EventLoop*> loops_;
+  env::Executor& blocking_;
+  ServerCore& core_;
+  telemetry::MetricsRegistry metrics_;
+  SharedMemoryRegions regions_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<net::HttpServer> grpc_;
+  std::unique_ptr<net::HttpServer> metrics_server_;
+  int draining_ = 0;
+};
+
+}  // namespace tepal::commands
