@@ -20,14 +20,14 @@ tepal_room(core/options            STANDS_ON base                        LINKS P
 tepal_room(core/json               STANDS_ON base                        LINKS PkgConfig::simdjson)
 # 2
 tepal_room(serving/tensor          STANDS_ON buffer)
-tepal_room(network/http            STANDS_ON buffer env                      LINKS PkgConfig::nghttp2)
+tepal_room(network/http            STANDS_ON buffer env                      LINKS PkgConfig::nghttp2 ZLIB::ZLIB)
 tepal_room(core/telemetry          STANDS_ON env)
 # 3
 tepal_room(network/net             STANDS_ON http env telemetry          LINKS OpenSSL::SSL)
 tepal_room(serving/model_config    STANDS_ON tensor proto json)
 tepal_room(serving/inference       STANDS_ON tensor telemetry)
 # 4
-tepal_room(serving/kserve          STANDS_ON inference model_config http proto json LINKS ZLIB::ZLIB)
+tepal_room(serving/kserve          STANDS_ON inference model_config http proto json)
 tepal_room(serving/shared_memory STANDS_ON inference env)
 tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
 tepal_room(serving/repository      STANDS_ON model_config env)

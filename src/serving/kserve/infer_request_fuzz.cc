@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "serving/kserve/compression.h"
 #include "serving/kserve/infer_request.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -24,7 +23,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (TotalSize(input.data) > body.size() * 8) __builtin_trap();
     }
   }
-  constexpr size_t kDecompressedMax = 1 << 20;
-  (void)kserve::Decompress(kserve::Encoding::kGzip, body.text(), kDecompressedMax);
   return 0;
 }

@@ -4,9 +4,9 @@
 
 #include <cstring>
 
+#include "network/http/compression.h"
 #include "serving/frontend/frontend_fakes.h"
 #include "serving/frontend/http/metrics_page.h"
-#include "serving/kserve/compression.h"
 
 namespace tepal {
 namespace {
@@ -208,11 +208,11 @@ TEST_F(HttpFrontendTest, BinaryTensorsLieOnABoundaryAndAreSentUncopied) {
 }
 
 TEST_F(HttpFrontendTest, CompressesBothWays) {
-  const Buffer zipped = kserve::Compress(kserve::Encoding::kGzip, {Buffer::Copy(kInfer)});
+  const Buffer zipped = Flatten(http::Compress(http::Encoding::kGzip, {Buffer::Copy(kInfer)}));
   Send("POST", "/v2/models/echo/infer", zipped.text(),
        {{"content-encoding", "gzip"}, {"accept-encoding", "deflate"}});
   EXPECT_EQ(sender->headers["content-encoding"], "deflate");
-  Result<Buffer> plain = kserve::Decompress(kserve::Encoding::kDeflate, sender->text, 10'000);
+  Result<Buffer> plain = http::Decompress(http::Encoding::kDeflate, sender->text, 10'000);
   ASSERT_TRUE(plain.ok());
   EXPECT_EQ("200 " + std::string(plain->text()), kAnswer);
   Send("POST", "/v2/models/echo/infer", "notgzip", {{"content-encoding", "gzip"}});
@@ -228,7 +228,7 @@ TEST_F(HttpFrontendTest, BodiesHaveALimit) {
   EXPECT_EQ(sender->status, 413);
   Send("POST", "/v2/models/echo/infer", body, {}, false);
   EXPECT_EQ(sender->status, 413);
-  const Buffer zipped = kserve::Compress(kserve::Encoding::kGzip, {Buffer::Copy(body)});
+  const Buffer zipped = Flatten(http::Compress(http::Encoding::kGzip, {Buffer::Copy(body)}));
   Send("POST", "/v2/models/echo/infer", zipped.text(), {{"content-encoding", "gzip"}});
   EXPECT_GE(sender->status, 400);
 }

@@ -29,11 +29,11 @@ Status InferAnswer::Write(const InferenceResponse& response, http::ResponseHead&
     head.headers.Add("content-type", "application/json");
   }
   if (!load_report.empty()) head.headers.Add("endpoint-load-metrics", load_report);
-  if (encoding == kserve::Encoding::kIdentity) {
+  if (encoding == http::Encoding::kIdentity) {
     body = std::move(answer.body);
   } else {
-    head.headers.Add("content-encoding", kserve::EncodingName(encoding));
-    body.push_back(kserve::Compress(encoding, answer.body));
+    head.headers.Add("content-encoding", http::EncodingName(encoding));
+    body = http::Compress(encoding, answer.body);
   }
   return {};
 }

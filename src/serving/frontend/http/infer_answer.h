@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "serving/frontend/pending_answer.h"
-#include "serving/kserve/compression.h"
+#include "network/http/compression.h"
 
 namespace tepal {
 
@@ -15,7 +15,7 @@ class InferAnswer final : public PendingAnswer {
   using PendingAnswer::PendingAnswer;
 
   // Set before the request is given away.
-  kserve::Encoding encoding = kserve::Encoding::kIdentity;
+  http::Encoding encoding = http::Encoding::kIdentity;
   std::string load_report;  // Value of endpoint-load-metrics; empty: not sent.
 
   // Loop thread; in place of any other answer.

@@ -22,10 +22,10 @@ InferExchange::InferExchange(const Door& door, std::string model, int64_t versio
       version_(version),
       received_(door.loop.Now()),
       json_size_text_(Header(head, "inference-header-content-length")),
-      content_encoding_(kserve::ContentEncoding(head.headers.Get("content-encoding").value_or(""))),
+      content_encoding_(http::ContentEncoding(head.headers.Get("content-encoding").value_or(""))),
       answer_(std::make_shared<InferAnswer>(door.completions, sender)),
       collector_(std::nullopt, door.options.body_bytes_max) {
-  answer_->encoding = kserve::AcceptedEncoding(head.headers.Get("accept-encoding").value_or(""));
+  answer_->encoding = http::AcceptedEncoding(head.headers.Get("accept-encoding").value_or(""));
   if (const auto format = head.headers.Get("endpoint-load-metrics-format"); format.has_value()) {
     wants_load_report_ = *format == "text" || *format == "json";
     load_report_json_ = *format == "json";
@@ -95,9 +95,9 @@ Status InferExchange::Begin(std::unique_ptr<InferenceRequest>& request) {
 
   Buffer body = TakeBody();
   Status decompressed;
-  if (*content_encoding_ != kserve::Encoding::kIdentity) {
+  if (*content_encoding_ != http::Encoding::kIdentity) {
     Result<Buffer> plain =
-        kserve::Decompress(*content_encoding_, body.text(), door_.options.body_bytes_max);
+        http::Decompress(*content_encoding_, body.text(), door_.options.body_bytes_max);
     decompressed = plain.status();
     body = plain.ok() ? std::move(plain).value() : Buffer();
     // Triton goes on with an empty body here, so what it says comes from the raw form below; only

@@ -46,7 +46,7 @@ class InferExchange final : public http::RequestReceiver {
   const int64_t version_;
   const Instant received_;
   std::optional<std::string> json_size_text_;
-  std::optional<kserve::Encoding> content_encoding_;
+  std::optional<http::Encoding> content_encoding_;
   std::shared_ptr<InferAnswer> answer_;
   bool wants_load_report_ = false;
   bool load_report_json_ = false;

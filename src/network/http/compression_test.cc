@@ -1,10 +1,10 @@
-#include "serving/kserve/compression.h"
+#include "network/http/compression.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace tepal::kserve {
+namespace tepal::http {
 namespace {
 
 TEST(Compression, RoundTrips) {
@@ -13,7 +13,7 @@ TEST(Compression, RoundTrips) {
   const BufferList pieces = {Buffer::Copy(text.substr(0, 70'000)),
                              Buffer::Copy(text.substr(70'000))};
   for (const Encoding encoding : {Encoding::kGzip, Encoding::kDeflate}) {
-    const Buffer compressed = Compress(encoding, pieces);
+    const Buffer compressed = Flatten(Compress(encoding, pieces));
     EXPECT_LT(compressed.size(), text.size());
     Result<Buffer> back = Decompress(encoding, compressed.text(), text.size());
     ASSERT_TRUE(back.ok()) << back.status().message();
@@ -30,6 +30,34 @@ TEST(Compression, RoundTrips) {
   EXPECT_EQ(Decompress(Encoding::kGzip, "", 100).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(Compression, ACompressedBombIsRefused) {
+  const BufferList zeros(64, Buffer::Copy(std::string(1 << 20, '\0')));
+  const Buffer bomb = Flatten(Compress(Encoding::kGzip, zeros, Effort::kHigh));
+  EXPECT_LT(bomb.size(), 80'000u);
+  EXPECT_EQ(Decompress(Encoding::kGzip, bomb.text(), 1 << 20).status().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(Decompress(Encoding::kGzip, bomb.text(), 64 << 20)->size(), 64u << 20);
+}
+
+TEST(Compression, EmptyAndTrailingBytes) {
+  for (const Encoding encoding : {Encoding::kGzip, Encoding::kDeflate}) {
+    std::string empty(Flatten(Compress(encoding, {})).text());
+    EXPECT_EQ(Decompress(encoding, empty, 0)->size(), 0u);
+    empty.push_back('x');
+    EXPECT_EQ(Decompress(encoding, empty, 100).status().message(),
+              "body is not valid " + std::string(EncodingName(encoding)) +
+                  " data: 1 bytes follow its end");
+  }
+}
+
+TEST(Compression, MoreEffortMakesLess) {
+  std::string text;
+  for (int i = 0; i < 50'000; ++i) text += std::to_string(i * 31 % 997);
+  const BufferList pieces = {Buffer::Copy(text)};
+  EXPECT_GT(TotalSize(Compress(Encoding::kGzip, pieces, Effort::kLow)),
+            TotalSize(Compress(Encoding::kGzip, pieces, Effort::kHigh)));
+}
+
 TEST(Compression, ReadsHeaders) {
   EXPECT_EQ(ContentEncoding("gzip"), Encoding::kGzip);
   EXPECT_EQ(ContentEncoding(""), Encoding::kIdentity);
@@ -43,4 +71,4 @@ TEST(Compression, ReadsHeaders) {
 }
 
 }  // namespace
-}  // namespace tepal::kserve
+}  // namespace tepal::http
