@@ -24,15 +24,16 @@ tepal_room(network/http            STANDS_ON buffer env                      LIN
 tepal_room(core/telemetry          STANDS_ON env)
 # 3
 tepal_room(network/net             STANDS_ON http env telemetry          LINKS OpenSSL::SSL)
+tepal_room(core/gpu                STANDS_ON buffer env telemetry         LINKS ${CMAKE_DL_LIBS})
 tepal_room(serving/model_config    STANDS_ON tensor proto json)
 tepal_room(serving/inference       STANDS_ON tensor telemetry)
 # 4
 tepal_room(serving/kserve          STANDS_ON inference model_config http proto json)
-tepal_room(serving/shared_memory STANDS_ON inference env)
+tepal_room(serving/shared_memory   STANDS_ON inference env gpu)
 tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
 tepal_room(serving/repository      STANDS_ON model_config env)
 tepal_room(serving/scheduling      STANDS_ON inference model_config)
-tepal_room(serving/backend         STANDS_ON inference model_config      LINKS ${CMAKE_DL_LIBS} -Wl,--export-dynamic-symbol=TRITON*)
+tepal_room(serving/backend         STANDS_ON inference model_config gpu  LINKS ${CMAKE_DL_LIBS} -Wl,--export-dynamic-symbol=TRITON*)
 tepal_room(scaling/autoscaling     STANDS_ON telemetry)
 # 5
 tepal_room(serving/lifecycle       STANDS_ON repository scheduling backend)
@@ -51,6 +52,19 @@ tepal_room(apps/commands           STANDS_ON runtime options frontend load_balan
 # The whole-platform simulation puts the batcher beside the balancer and the supervisor.
 if(TARGET tepal_supervisor_test)
   target_link_libraries(tepal_supervisor_test PRIVATE tepal_scheduling)
+endif()
+
+# A driver of GPUs with no GPU behind it; tests open it in place of the real one.
+if(TARGET tepal_gpu_test)
+  add_library(fake_cuda SHARED ${CMAKE_SOURCE_DIR}/test/fake_cuda/fake_cuda.cc)
+  target_link_libraries(fake_cuda PRIVATE tepal_compile)
+  set_target_properties(fake_cuda PROPERTIES PREFIX "" OUTPUT_NAME libcuda SUFFIX .so.1
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/fake_cuda)
+  foreach(room gpu shared_memory backend)
+    add_dependencies(tepal_${room}_test fake_cuda)
+    target_compile_definitions(tepal_${room}_test
+      PRIVATE TEPAL_FAKE_CUDA="$<TARGET_FILE:fake_cuda>")
+  endforeach()
 endif()
 
 # Tests of a room may use rooms above it.

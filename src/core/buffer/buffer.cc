@@ -10,14 +10,15 @@ Slab* Slab::Allocate(size_t capacity) {
       (capacity + kSlabPadding + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment;
   void* block = std::aligned_alloc(kSlabAlignment, header + body);
   TEPAL_CHECK(block != nullptr);
-  return new (block) Slab(static_cast<std::byte*>(block) + header, capacity, nullptr);
+  return new (block)
+      Slab(static_cast<std::byte*>(block) + header, capacity, nullptr, MemoryPlace());
 }
 
-Slab* Slab::Adopt(std::byte* data, size_t capacity, Release release) {
+Slab* Slab::Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place) {
   void* block = std::aligned_alloc(
       kSlabAlignment, (sizeof(Slab) + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment);
   TEPAL_CHECK(block != nullptr);
-  return new (block) Slab(data, capacity, std::move(release));
+  return new (block) Slab(data, capacity, std::move(release), place);
 }
 
 void Slab::Destroy() {
@@ -49,6 +50,13 @@ Buffer Flatten(const BufferList& buffers) {
     at += buffer.size();
   }
   return whole;
+}
+
+Result<Buffer> HostCopy(const Buffer& buffer) {
+  if (!buffer.on_gpu()) return buffer;
+  Buffer copy = Buffer::Allocate(buffer.size());
+  RETURN_IF_ERROR(buffer.place().gpu->CopyToHost(buffer.data(), copy.data(), buffer.size()));
+  return copy;
 }
 
 }  // namespace tepal

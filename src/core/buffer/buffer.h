@@ -3,6 +3,7 @@
 // A Slab is one block, aligned to 64 bytes, with a reference count that any thread may touch. A
 // Buffer is a view into a slab that keeps it alive; copying one copies no bytes. Whoever fills a
 // slab does so before sharing it: once a Buffer has a second owner its bytes are not written again.
+// A slab may lie on a GPU: then only its DeviceMemory may touch the bytes (see memory.h).
 
 #pragma once
 
@@ -19,6 +20,8 @@
 
 #include "core/base/check.h"
 #include "core/base/function.h"
+#include "core/base/result.h"
+#include "core/buffer/memory.h"
 
 namespace tepal {
 
@@ -35,10 +38,11 @@ class Slab {
   static Slab* Allocate(size_t capacity);
 
   // Bytes that somebody else allocated; `release` gives them back. No padding is promised.
-  static Slab* Adopt(std::byte* data, size_t capacity, Release release);
+  static Slab* Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place = {});
 
   std::byte* data() { return data_; }
   size_t capacity() const { return capacity_; }
+  const MemoryPlace& place() const { return place_; }
 
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
   void Unref() {
@@ -49,8 +53,8 @@ class Slab {
   bool shared() const { return references_.load(std::memory_order_acquire) > 1; }
 
  private:
-  Slab(std::byte* data, size_t capacity, Release release)
-      : data_(data), capacity_(capacity), release_(std::move(release)) {}
+  Slab(std::byte* data, size_t capacity, Release release, MemoryPlace place)
+      : data_(data), capacity_(capacity), release_(std::move(release)), place_(place) {}
   ~Slab() = default;
   void Destroy();
 
@@ -58,6 +62,7 @@ class Slab {
   std::byte* data_;
   size_t capacity_;
   Release release_;
+  MemoryPlace place_;
 };
 
 class Buffer {
@@ -79,8 +84,8 @@ class Buffer {
     return Buffer(nullptr, reinterpret_cast<std::byte*>(const_cast<char*>(bytes.data())),
                   bytes.size());
   }
-  static Buffer Adopt(std::byte* data, size_t size, Slab::Release release) {
-    return Buffer(Slab::Adopt(data, size, std::move(release)), data, size);
+  static Buffer Adopt(std::byte* data, size_t size, Slab::Release release, MemoryPlace place = {}) {
+    return Buffer(Slab::Adopt(data, size, std::move(release), place), data, size);
   }
 
   Buffer(const Buffer& other) : slab_(other.slab_), data_(other.data_), size_(other.size_) {
@@ -106,6 +111,10 @@ class Buffer {
   bool empty() const { return size_ == 0; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  // Where the bytes lie; data() of what is on a GPU is an address there.
+  MemoryPlace place() const { return slab_ == nullptr ? MemoryPlace() : slab_->place(); }
+  bool on_gpu() const { return place().kind == MemoryKind::kGpu; }
 
   // The part [offset, offset + size) of this view, on the same slab. Checked.
   Buffer Slice(size_t offset, size_t size) const {
@@ -141,7 +150,10 @@ using BufferList = std::vector<Buffer>;
 
 size_t TotalSize(const BufferList& buffers);
 
-// All of them in one buffer; copies only when there is more than one.
+// All of them in one buffer; copies only when there is more than one. None of them on a GPU.
 Buffer Flatten(const BufferList& buffers);
+
+// The bytes in the memory of the CPU: the buffer itself unless it lies on a GPU.
+Result<Buffer> HostCopy(const Buffer& buffer);
 
 }  // namespace tepal

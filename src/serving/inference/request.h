@@ -27,15 +27,11 @@
 
 namespace tepal {
 
-enum class MemoryKind { kCpu, kCpuPinned, kGpu };
-
 struct InputTensor {
   std::string name;
   DataType type = DataType::kInvalid;
   Shape shape;      // As the client gave it: with the batch dimension where the model batches.
   BufferList data;  // BYTES: each element a 4-byte little-endian length and its bytes.
-  MemoryKind memory = MemoryKind::kCpu;
-  int64_t device = 0;
 };
 
 // A free parameter of a request or a response.
@@ -49,8 +45,6 @@ struct OutputTensor {
   DataType type = DataType::kInvalid;
   Shape shape;
   Buffer data;
-  MemoryKind memory = MemoryKind::kCpu;
-  int64_t device = 0;
 };
 
 struct InferenceResponse {

@@ -63,8 +63,9 @@ TRITONSERVER_Error* TRITONBACKEND_InputBuffer(TRITONBACKEND_Input* input, const 
   }
   *buffer = data[index].data();
   *buffer_byte_size = data[index].size();
-  *memory_type = static_cast<TRITONSERVER_MemoryType>(input->tensor->memory);
-  *memory_type_id = input->tensor->device;
+  const tepal::MemoryPlace place = data[index].place();
+  *memory_type = static_cast<TRITONSERVER_MemoryType>(place.kind);
+  *memory_type_id = place.device();
   return nullptr;
 }
 
@@ -83,8 +84,8 @@ TRITONSERVER_Error* TRITONBACKEND_InputBufferAttributes(
   if (index >= data.size()) return OutOfRange("buffers in this input", index, data.size());
   if (input->attributes.empty()) {
     for (const tepal::Buffer& part : data) {
-      input->attributes.push_back({static_cast<TRITONSERVER_MemoryType>(input->tensor->memory),
-                                   input->tensor->device, part.size(), nullptr});
+      input->attributes.push_back({static_cast<TRITONSERVER_MemoryType>(part.place().kind),
+                                   part.place().device(), part.size(), nullptr});
     }
   }
   *buffer = data[index].data();

@@ -1,0 +1,45 @@
+// Pinned memory for request bodies and results, kept for reuse.
+//
+// Pinning costs too much to do it for each request, so blocks of a few sizes are kept. Takes
+// nothing until Activate: only a server that has a model on a GPU needs it. What the pool cannot
+// give (too small, too large, over its limit, no GPU) is ordinary memory: nobody is refused.
+// Thread-safe. Blocks in use when the pool is destroyed stay good.
+
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "core/base/guarded.h"
+#include "core/gpu/gpus.h"
+
+namespace tepal::gpu {
+
+class PinnedPool {
+ public:
+  // Below, a copy on the CPU costs less than a copy of its own to the GPU.
+  static constexpr size_t kBlockMin = size_t{64} << 10;
+  static constexpr int kSizes = 11;  // 64 KiB, 128 KiB, … 64 MiB.
+
+  // `gpus` outlives this and every buffer of it.
+  PinnedPool(Gpus& gpus, uint64_t bytes_max);
+  ~PinnedPool();
+
+  // Pinned from now on. Called when the first model is put on a GPU.
+  void Activate() { active_.store(true, std::memory_order_relaxed); }
+  bool active() const { return active_.load(std::memory_order_relaxed); }
+
+  // `size` bytes, of a pinned block where there is one.
+  Buffer Allocate(size_t size);
+
+  uint64_t pinned_bytes() const;  // Held: in use and spare.
+
+ private:
+  struct Blocks;
+  const std::shared_ptr<Blocks> blocks_;  // Outlives this while buffers are about.
+  std::atomic<bool> active_{false};
+};
+
+}  // namespace tepal::gpu
