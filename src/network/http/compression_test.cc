@@ -31,12 +31,12 @@ TEST(Compression, RoundTrips) {
 }
 
 TEST(Compression, ACompressedBombIsRefused) {
-  const BufferList zeros(64, Buffer::Copy(std::string(1 << 20, '\0')));
+  const BufferList zeros(8, Buffer::Copy(std::string(1 << 20, '\0')));
   const Buffer bomb = Flatten(Compress(Encoding::kGzip, zeros, Effort::kHigh));
-  EXPECT_LT(bomb.size(), 80'000u);
+  EXPECT_LT(bomb.size(), 10'000u);
   EXPECT_EQ(Decompress(Encoding::kGzip, bomb.text(), 1 << 20).status().code(),
             StatusCode::kResourceExhausted);
-  EXPECT_EQ(Decompress(Encoding::kGzip, bomb.text(), 64 << 20)->size(), 64u << 20);
+  EXPECT_EQ(Decompress(Encoding::kGzip, bomb.text(), 8 << 20)->size(), 8u << 20);
 }
 
 TEST(Compression, EmptyAndTrailingBytes) {

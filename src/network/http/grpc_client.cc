@@ -6,7 +6,7 @@
 namespace tepal::http {
 
 RequestHead MakeGrpcRequest(std::string_view authority, std::string_view path,
-                            std::optional<Duration> timeout) {
+                            std::optional<Duration> timeout, GrpcCompression compression) {
   RequestHead head;
   head.method = "POST";
   head.target = path;
@@ -14,13 +14,14 @@ RequestHead MakeGrpcRequest(std::string_view authority, std::string_view path,
   head.version = Version::kHttp2;
   head.headers.Add("te", "trailers");
   head.headers.Add("content-type", "application/grpc");
-  head.headers.Add("grpc-accept-encoding", "identity");
+  head.headers.Add("grpc-accept-encoding", kGrpcAcceptEncoding);
+  AddGrpcEncoding(compression, head.headers);
   if (timeout.has_value()) head.headers.Add("grpc-timeout", FormatGrpcTimeout(*timeout));
   return head;
 }
 
-void GrpcWrite(RequestSender& sender, BufferList message) {
-  sender.Write(GrpcFrame(std::move(message)));
+void GrpcWrite(RequestSender& sender, BufferList message, GrpcCompression compression) {
+  sender.Write(GrpcFrame(std::move(message), compression));
 }
 
 GrpcStreamResponse::GrpcStreamResponse(size_t message_bytes_max, Calls calls)
@@ -45,6 +46,7 @@ void GrpcStreamResponse::OnResponse(ResponseHead head) {
   const bool is_grpc =
       head_.status == 200 && IsGrpcContentType(head_.headers.Get("content-type").value_or(""));
   if (!is_grpc) return reader_.Discard();
+  reader_.SetEncoding(head_.headers);
   if (head_.has_body && calls_.on_start) calls_.on_start(head_.headers);
 }
 

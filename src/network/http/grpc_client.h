@@ -19,10 +19,12 @@ namespace tepal::http {
 
 // `path` is "/package.Service/Method". Further metadata is added to its headers.
 RequestHead MakeGrpcRequest(std::string_view authority, std::string_view path,
-                            std::optional<Duration> timeout = std::nullopt);
+                            std::optional<Duration> timeout = std::nullopt,
+                            GrpcCompression compression = {});
 
-// One message of a request; `sender.Finish()` says that it was the last.
-void GrpcWrite(RequestSender& sender, BufferList message);
+// One message of a request, compressed as its head says or not; `sender.Finish()` says that it was
+// the last.
+void GrpcWrite(RequestSender& sender, BufferList message, GrpcCompression compression = {});
 
 // How a call ended.
 struct GrpcEnd {

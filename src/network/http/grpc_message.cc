@@ -1,5 +1,7 @@
 #include "network/http/grpc_message.h"
 
+#include <algorithm>
+
 #include "core/base/text.h"
 
 namespace tepal::http {
@@ -14,11 +16,33 @@ uint32_t ReadLength(const std::byte* bytes) {
 
 }  // namespace
 
-BufferList GrpcFrame(BufferList message) {
-  const size_t size = TotalSize(message);
+GrpcCompression GrpcAnswerCompression(const Headers& request, std::optional<Effort> effort) {
+  if (!effort.has_value()) return {};
+  for (const Encoding encoding : {Encoding::kGzip, Encoding::kDeflate}) {
+    if (request.ListHas("grpc-accept-encoding", EncodingName(encoding))) return {encoding, *effort};
+  }
+  return {};
+}
+
+void AddGrpcEncoding(GrpcCompression compression, Headers& headers) {
+  if (compression.encoding == Encoding::kIdentity) return;
+  headers.Add("grpc-encoding", EncodingName(compression.encoding));
+}
+
+BufferList GrpcFrame(BufferList message, GrpcCompression compression) {
+  size_t size = TotalSize(message);
+  bool compressed = false;
+  if (compression.encoding != Encoding::kIdentity && size > 0) {
+    BufferList smaller = Compress(compression.encoding, message, compression.effort);
+    compressed = TotalSize(smaller) < size;
+    if (compressed) {
+      message = std::move(smaller);
+      size = TotalSize(message);
+    }
+  }
   TEPAL_CHECK(size <= UINT32_MAX);
   Buffer prefix = Buffer::Allocate(5);
-  prefix.data()[0] = std::byte{0};
+  prefix.data()[0] = std::byte{compressed};
   for (int i = 0; i < 4; ++i) {
     prefix.data()[1 + i] = static_cast<std::byte>(size >> (24 - 8 * i));
   }
@@ -31,6 +55,13 @@ GrpcMessageReader::GrpcMessageReader(size_t message_bytes_max, Function<void(Buf
     : message_bytes_max_(message_bytes_max),
       on_message_(std::move(on_message)),
       on_error_(std::move(on_error)) {}
+
+void GrpcMessageReader::SetEncoding(const Headers& head) {
+  const std::string_view name = head.Get("grpc-encoding").value_or("");
+  const std::optional<Encoding> encoding = ContentEncoding(name);
+  encoding_ = encoding.value_or(Encoding::kIdentity);
+  if (!encoding.has_value()) unknown_encoding_ = name;
+}
 
 std::span<std::byte> GrpcMessageReader::BodyRoom(size_t) {
   if (failed_) return waste_;
@@ -52,8 +83,10 @@ void GrpcMessageReader::OnBody(size_t bytes) {
 
 void GrpcMessageReader::OnPrefix() {
   prefix_filled_ = 0;
-  if (prefix_[0] == std::byte{1}) return Fail(Unimplemented("compressed messages are not taken"));
-  if (prefix_[0] != std::byte{0}) return Fail(Internal("a message with unknown flags"));
+  if (prefix_[0] > std::byte{1}) return Fail(Internal("a message with unknown flags"));
+  compressed_ = prefix_[0] == std::byte{1};
+  if (compressed_) CheckCompressed();
+  if (failed_) return;
   const uint32_t size = ReadLength(prefix_ + 1);
   if (size > message_bytes_max_) {
     // The words of gRPC's own library, which users search for.
@@ -66,9 +99,32 @@ void GrpcMessageReader::OnPrefix() {
   if (size == 0) Emit();
 }
 
+void GrpcMessageReader::CheckCompressed() {
+  if (!unknown_encoding_.empty()) {
+    return Fail(Unimplemented(Concat("a message is compressed by '", unknown_encoding_,
+                                     "', expected one of ", kGrpcAcceptEncoding)));
+  }
+  if (encoding_ == Encoding::kIdentity) {
+    Fail(Internal("a message is flagged as compressed, but grpc-encoding names no encoding"));
+  }
+}
+
 void GrpcMessageReader::Emit() {
   in_message_ = false;
+  if (compressed_) return EmitDecompressed();
   on_message_(std::exchange(message_, Buffer()));
+}
+
+void GrpcMessageReader::EmitDecompressed() {
+  const Buffer message = std::exchange(message_, Buffer());
+  const size_t bytes_max = std::min(message_bytes_max_, kGrpcDecompressedBytesMax);
+  Result<Buffer> plain = Decompress(encoding_, message.text(), bytes_max);
+  if (plain.ok()) return on_message_(std::move(plain).value());
+  if (plain.status().code() == StatusCode::kResourceExhausted) {
+    return Fail(ResourceExhausted(
+        Concat("Received message larger than max (over ", bytes_max, " bytes when decompressed)")));
+  }
+  Fail(Internal(Concat("decompressing a message: ", plain.status().message())));
 }
 
 void GrpcMessageReader::Fail(Status why) {

@@ -1,22 +1,48 @@
-// A body of gRPC: messages, each with its length in front.
+// A body of gRPC: messages, each with a flag and its length in front.
 //
-// A message is received straight into one 64-byte aligned Buffer of its own size. Compressed
-// messages are refused with UNIMPLEMENTED: no encoding but identity is announced.
+// A message is received straight into one 64-byte aligned Buffer of its own size. One whose flag
+// says that it is compressed is received the same way and then decompressed into another, on the
+// loop's thread; neither of them may be larger than the limits. Flags and encodings are after the
+// document "Compression in gRPC".
 
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "core/base/function.h"
 #include "core/base/status.h"
+#include "network/http/compression.h"
 #include "network/http/stream.h"
 
 namespace tepal::http {
 
-// `message` with its prefix.
-BufferList GrpcFrame(BufferList message);
+// Of a message that came compressed, and never above the limit of messages: a few bytes may promise
+// a thousand times their size, and all others of the loop wait meanwhile.
+inline constexpr size_t kGrpcDecompressedBytesMax = 256u << 20;
+
+// What we decompress, as grpc-accept-encoding says it.
+inline constexpr std::string_view kGrpcAcceptEncoding = "identity,deflate,gzip";
+
+// How one side of a call compresses its messages. Its head must say so in grpc-encoding.
+struct GrpcCompression {
+  Encoding encoding = Encoding::kIdentity;
+  Effort effort = Effort::kMedium;
+};
+
+// For answers to a request with these fields: gzip, or else deflate, as far as its
+// grpc-accept-encoding allows. None without an effort.
+GrpcCompression GrpcAnswerCompression(const Headers& request, std::optional<Effort> effort);
+
+// Adds grpc-encoding unless it is the identity.
+void AddGrpcEncoding(GrpcCompression compression, Headers& headers);
+
+// `message` with its prefix. It is left as it is when compression would make it no smaller.
+BufferList GrpcFrame(BufferList message, GrpcCompression compression = {});
 
 // Takes a body apart into messages.
 class GrpcMessageReader final : public BodySink {
@@ -25,6 +51,10 @@ class GrpcMessageReader final : public BodySink {
   // thrown away.
   GrpcMessageReader(size_t message_bytes_max, Function<void(Buffer)> on_message,
                     Function<void(Status)> on_error);
+
+  // From the head's grpc-encoding. An encoding that we do not know matters only once a message is
+  // compressed by it: UNIMPLEMENTED, which the servers of others say too.
+  void SetEncoding(const Headers& head);
 
   std::span<std::byte> BodyRoom(size_t expected) override;
   void OnBody(size_t bytes) override;
@@ -42,17 +72,22 @@ class GrpcMessageReader final : public BodySink {
   static constexpr size_t kPrefixBytes = 5;
 
   void OnPrefix();
+  void CheckCompressed();
   void Emit();
+  void EmitDecompressed();
   void Fail(Status why);
 
   const size_t message_bytes_max_;
   Function<void(Buffer)> on_message_;
   Function<void(Status)> on_error_;
+  Encoding encoding_ = Encoding::kIdentity;
+  std::string unknown_encoding_;
   std::byte prefix_[kPrefixBytes];
   size_t prefix_filled_ = 0;
   Buffer message_;
   size_t message_filled_ = 0;
   bool in_message_ = false;
+  bool compressed_ = false;
   bool paused_ = false;
   bool failed_ = false;
   std::byte waste_[256];

@@ -9,46 +9,59 @@ namespace {
 // The document of status codes: a unary method that gets no message, or two.
 Status WrongCount() { return Unimplemented("a unary call takes exactly one message"); }
 
-void AddHeadFields(const Headers* initial, ResponseHead& head) {
-  head.headers.Add("content-type", "application/grpc");
-  head.headers.Add("grpc-accept-encoding", "identity");
-  if (initial == nullptr) return;
-  for (const auto field : *initial) head.headers.Add(field.name, field.value);
+void AddAll(const Headers* from, Headers& to) {
+  if (from == nullptr) return;
+  for (const auto field : *from) to.Add(field.name, field.value);
+}
+
+// A client whose encoding we do not know must be told which ones we do.
+void RespondRefusal(ResponseSender& sender, const Status& why) {
+  Headers fields;
+  if (why.code() == StatusCode::kUnimplemented) {
+    fields.Add("grpc-accept-encoding", kGrpcAcceptEncoding);
+  }
+  GrpcRespondError(sender, why, &fields);
 }
 
 }  // namespace
 
-void GrpcStart(ResponseSender& sender, const Headers* initial) {
+void GrpcStart(ResponseSender& sender, const Headers* initial, GrpcCompression compression) {
   ResponseHead head;
-  AddHeadFields(initial, head);
+  head.headers.Add("content-type", "application/grpc");
+  head.headers.Add("grpc-accept-encoding", kGrpcAcceptEncoding);
+  AddGrpcEncoding(compression, head.headers);
+  AddAll(initial, head.headers);
   sender.Start(std::move(head));
 }
 
-void GrpcWrite(ResponseSender& sender, BufferList message) {
-  sender.Write(GrpcFrame(std::move(message)));
+void GrpcWrite(ResponseSender& sender, BufferList message, GrpcCompression compression) {
+  sender.Write(GrpcFrame(std::move(message), compression));
 }
 
-void GrpcFinish(ResponseSender& sender, const Status& status) {
-  Headers trailers;
-  AddGrpcStatus(status, trailers);
-  sender.Finish(&trailers);
+void GrpcFinish(ResponseSender& sender, const Status& status, const Headers* trailers) {
+  Headers fields;
+  AddGrpcStatus(status, fields);
+  AddAll(trailers, fields);
+  sender.Finish(&fields);
 }
 
-void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial) {
-  GrpcStart(sender, initial);
-  GrpcWrite(sender, std::move(message));
+void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial,
+                 GrpcCompression compression) {
+  GrpcStart(sender, initial, compression);
+  GrpcWrite(sender, std::move(message), compression);
   GrpcFinish(sender, Status());
 }
 
-void GrpcRespondError(ResponseSender& sender, const Status& error) {
+void GrpcRespondError(ResponseSender& sender, const Status& error, const Headers* trailers) {
   ResponseHead head;
   head.headers.Add("content-type", "application/grpc");
   AddGrpcStatus(error, head.headers);
+  AddAll(trailers, head.headers);
   sender.Respond(std::move(head), {});
 }
 
-GrpcUnaryRequest::GrpcUnaryRequest(ResponseSender& sender, size_t message_bytes_max,
-                                   Function<void(Buffer)> done,
+GrpcUnaryRequest::GrpcUnaryRequest(const RequestHead& head, ResponseSender& sender,
+                                   size_t message_bytes_max, Function<void(Buffer)> done,
                                    Function<void(const Status&)> on_reset)
     : sender_(sender),
       reader_(
@@ -59,7 +72,9 @@ GrpcUnaryRequest::GrpcUnaryRequest(ResponseSender& sender, size_t message_bytes_
           },
           [this](const Status& why) { Refuse(why); }),
       done_(std::move(done)),
-      on_reset_(std::move(on_reset)) {}
+      on_reset_(std::move(on_reset)) {
+  reader_.SetEncoding(head.headers);
+}
 
 void GrpcUnaryRequest::OnRequestEnd(const Headers&) {
   if (refused_) return;
@@ -75,10 +90,11 @@ void GrpcUnaryRequest::OnReset(const Status& why) {
 void GrpcUnaryRequest::Refuse(const Status& why) {
   if (refused_) return;
   refused_ = true;
-  GrpcRespondError(sender_, why);
+  RespondRefusal(sender_, why);
 }
 
-GrpcStreamRequest::GrpcStreamRequest(ResponseSender& sender, size_t message_bytes_max, Calls calls)
+GrpcStreamRequest::GrpcStreamRequest(const RequestHead& head, ResponseSender& sender,
+                                     size_t message_bytes_max, Calls calls)
     : sender_(sender),
       calls_(std::move(calls)),
       reader_(
@@ -86,7 +102,9 @@ GrpcStreamRequest::GrpcStreamRequest(ResponseSender& sender, size_t message_byte
           [this](Buffer message) {
             if (!over_) calls_.on_message(std::move(message));
           },
-          [this](const Status& why) { Refuse(why); }) {}
+          [this](const Status& why) { Refuse(why); }) {
+  reader_.SetEncoding(head.headers);
+}
 
 void GrpcStreamRequest::Resume() {
   reader_.Pause(false);
@@ -112,7 +130,7 @@ void GrpcStreamRequest::OnSendRoom() {
 void GrpcStreamRequest::Refuse(const Status& why) {
   if (std::exchange(over_, true)) return;
   calls_.on_reset(why);
-  GrpcRespondError(sender_, why);
+  RespondRefusal(sender_, why);
   GrpcFinish(sender_, why);
 }
 

@@ -12,17 +12,20 @@
 
 namespace tepal::http {
 
-// Answers: one message and OK, or an error without a message. `initial`: further header fields.
-void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial = nullptr);
-void GrpcRespondError(ResponseSender& sender, const Status& error);
+// Answers: one message and OK, or an error without a message. `initial`, `trailers`: further
+// metadata; grpc-status-details-bin is passed on like any other.
+void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial = nullptr,
+                 GrpcCompression compression = {});
+void GrpcRespondError(ResponseSender& sender, const Status& error,
+                      const Headers* trailers = nullptr);
 
 // Takes a unary request and calls `done` once with its message; malformed requests are answered
 // here. `on_reset`: the client has given up. `done` may answer at any time (see stream.h), with
 // GrpcRespond or GrpcRespondError.
 class GrpcUnaryRequest final : public RequestReceiver {
  public:
-  GrpcUnaryRequest(ResponseSender& sender, size_t message_bytes_max, Function<void(Buffer)> done,
-                   Function<void(const Status&)> on_reset = nullptr);
+  GrpcUnaryRequest(const RequestHead& head, ResponseSender& sender, size_t message_bytes_max,
+                   Function<void(Buffer)> done, Function<void(const Status&)> on_reset = nullptr);
 
   std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
   void OnBody(size_t bytes) override { reader_.OnBody(bytes); }
@@ -50,7 +53,8 @@ class GrpcStreamRequest final : public RequestReceiver {
     Function<void(const Status&)> on_reset;
     Function<void()> on_send_room;  // May be empty.
   };
-  GrpcStreamRequest(ResponseSender& sender, size_t message_bytes_max, Calls calls);
+  GrpcStreamRequest(const RequestHead& head, ResponseSender& sender, size_t message_bytes_max,
+                    Calls calls);
 
   // No further messages until Resume.
   void Pause() { reader_.Pause(true); }
@@ -72,8 +76,10 @@ class GrpcStreamRequest final : public RequestReceiver {
 };
 
 // The answers of a stream: a head, any number of messages, a status.
-void GrpcStart(ResponseSender& sender, const Headers* initial = nullptr);
-void GrpcWrite(ResponseSender& sender, BufferList message);
-void GrpcFinish(ResponseSender& sender, const Status& status);
+// Every message of it may be compressed by what GrpcStart has named, or not.
+void GrpcStart(ResponseSender& sender, const Headers* initial = nullptr,
+               GrpcCompression compression = {});
+void GrpcWrite(ResponseSender& sender, BufferList message, GrpcCompression compression = {});
+void GrpcFinish(ResponseSender& sender, const Status& status, const Headers* trailers = nullptr);
 
 }  // namespace tepal::http

@@ -39,6 +39,18 @@ TEST(GrpcTextTest, Timeouts) {
   }
 }
 
+TEST(GrpcTextTest, Deadlines) {
+  const Instant received{Duration(100s)};
+  Headers headers;
+  EXPECT_EQ(*GrpcDeadline(headers, received), Instant::max());
+  headers.Add("grpc-timeout", "3S");
+  EXPECT_EQ(*GrpcDeadline(headers, received), received + 3s);
+  headers.Set("grpc-timeout", "99999999H");
+  EXPECT_EQ(*GrpcDeadline(headers, received), Instant::max());
+  headers.Set("grpc-timeout", "3 s");
+  EXPECT_EQ(GrpcDeadline(headers, received).status().code(), StatusCode::kInternal);
+}
+
 TEST(GrpcTextTest, MessagesArePercentEncoded) {
   EXPECT_EQ(EncodeGrpcMessage("a% \n\xc3\xa4"), "a%25 %0A%C3%A4");
   EXPECT_EQ(DecodeGrpcMessage("a%25 %0A%c3%A4"), "a% \n\xc3\xa4");
@@ -116,10 +128,10 @@ class GrpcCallTest : public ::testing::Test, public RequestHandler {
       calls.on_message = [&sender](Buffer message) { GrpcWrite(sender, {std::move(message)}); };
       calls.on_end = [&sender] { GrpcFinish(sender, Status()); };
       calls.on_reset = [this](const Status& why) { reset = why; };
-      return std::make_unique<GrpcStreamRequest>(sender, 100, std::move(calls));
+      return std::make_unique<GrpcStreamRequest>(head, sender, 100, std::move(calls));
     }
     const bool fail = head.target == "/fail";
-    return std::make_unique<GrpcUnaryRequest>(sender, 100, [&sender, fail](Buffer message) {
+    return std::make_unique<GrpcUnaryRequest>(head, sender, 100, [&sender, fail](Buffer message) {
       if (fail) return GrpcRespondError(sender, Unavailable("not now, 100% sure"));
       GrpcRespond(sender, {std::move(message)});
     });
@@ -168,7 +180,7 @@ TEST_F(GrpcCallTest, MalformedRequestsAreAnswered) {
   EXPECT_EQ(Call("/unary", Framed("abc").substr(0, 6)).status().code(), StatusCode::kInternal);
   std::string compressed = Framed("abc");
   compressed[0] = 1;
-  EXPECT_EQ(Call("/unary", compressed).status().code(), StatusCode::kUnimplemented);
+  EXPECT_EQ(Call("/unary", compressed).status().code(), StatusCode::kInternal);
   compressed[0] = 7;
   EXPECT_EQ(Call("/unary", compressed).status().code(), StatusCode::kInternal);
   const Status large = Call("/unary", Framed(std::string(101, 'x'))).status();

@@ -101,6 +101,17 @@ std::string FormatGrpcTimeout(Duration timeout) {
   return Concat(kTimeoutNumberMax, 'H');
 }
 
+Result<Instant> GrpcDeadline(const Headers& request, Instant received) {
+  const auto text = request.Get("grpc-timeout");
+  if (!text.has_value()) return Instant::max();
+  const std::optional<Duration> timeout = ParseGrpcTimeout(*text);
+  if (!timeout.has_value()) {
+    return Internal(Concat("malformed grpc-timeout '", *text,
+                           "', expected at most eight digits and one of H M S m u n"));
+  }
+  return *timeout < Instant::max() - received ? received + *timeout : Instant::max();
+}
+
 std::string EncodeGrpcMessage(std::string_view message) {
   std::string encoded;
   for (const char c : message) {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/base/status.h"
+#include "core/base/result.h"
 #include "core/base/time.h"
 #include "network/http/message.h"
 
@@ -23,6 +23,10 @@ bool IsGrpcRequest(const RequestHead& head);
 std::optional<Duration> ParseGrpcTimeout(std::string_view text);
 // Rounded up to what eight digits can say; at least 1 ns.
 std::string FormatGrpcTimeout(Duration timeout);
+
+// When a request that came at `received` must be over, by its grpc-timeout; Instant::max() without
+// one. kInternal when that is malformed.
+Result<Instant> GrpcDeadline(const Headers& request, Instant received);
 
 // grpc-message: percent-encoded where a character is not printable ASCII. Decoding takes anything.
 std::string EncodeGrpcMessage(std::string_view message);

@@ -55,7 +55,7 @@ class GrpcFrontend final : public http::RequestHandler {
     }
     if (const GrpcCall call = FindGrpcCall(path); call != nullptr) {
       return std::make_unique<http::GrpcUnaryRequest>(
-          sender, options_.message_bytes_max, [this, call, &sender](Buffer message) {
+          head, sender, options_.message_bytes_max, [this, call, &sender](Buffer message) {
             Result<Buffer> answer = call(context_, message.text());
             if (!answer.ok()) {
               http::GrpcRespondError(sender, answer.status());
@@ -67,10 +67,10 @@ class GrpcFrontend final : public http::RequestHandler {
           });
     }
     if (path == "/inference.GRPCInferenceService/RepositoryModelLoad") {
-      return GrpcControlModel(control_door_, true, sender);
+      return GrpcControlModel(control_door_, true, head, sender);
     }
     if (path == "/inference.GRPCInferenceService/RepositoryModelUnload") {
-      return GrpcControlModel(control_door_, false, sender);
+      return GrpcControlModel(control_door_, false, head, sender);
     }
     http::GrpcRespondError(sender, Unimplemented(UnimplementedText(path)));
     return std::make_unique<http::DiscardingRequest>();

@@ -12,7 +12,7 @@ GrpcInferExchange::GrpcInferExchange(const Door& door, const http::RequestHead& 
     : door_(door),
       received_(door.loop.Now()),
       answer_(std::make_shared<GrpcInferAnswer>(door.completions, sender)),
-      unary_(sender, door.message_bytes_max,
+      unary_(head, sender, door.message_bytes_max,
              [this](Buffer message) { Begin(std::move(message)); }) {
   const std::optional<std::string_view> text = head.headers.Get("grpc-timeout");
   const std::optional<Duration> timeout =

@@ -98,9 +98,10 @@ Status ReadControl(std::string_view message, bool load, Control& control) {
 // Whether the client is still there for what comes later is known to the loop's thread only.
 class ControlExchange final : public http::RequestReceiver {
  public:
-  ControlExchange(const GrpcControlDoor& door, bool load, http::ResponseSender& sender)
+  ControlExchange(const GrpcControlDoor& door, bool load, const http::RequestHead& head,
+                  http::ResponseSender& sender)
       : present_(std::make_shared<bool>(true)),
-        unary_(sender, door.message_bytes_max,
+        unary_(head, sender, door.message_bytes_max,
                [door, load, &sender, present = present_](Buffer message) {
                  Begin(door, load, sender, present, message);
                }) {}
@@ -143,8 +144,9 @@ class ControlExchange final : public http::RequestReceiver {
 }  // namespace
 
 std::unique_ptr<http::RequestReceiver> GrpcControlModel(const GrpcControlDoor& door, bool load,
+                                                        const http::RequestHead& head,
                                                         http::ResponseSender& sender) {
-  return std::make_unique<ControlExchange>(door, load, sender);
+  return std::make_unique<ControlExchange>(door, load, head, sender);
 }
 
 }  // namespace tepal

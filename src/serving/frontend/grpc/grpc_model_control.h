@@ -20,6 +20,7 @@ struct GrpcControlDoor {
 
 // Answered once the work is done, unless the client has gone by then; the work goes on without it.
 std::unique_ptr<http::RequestReceiver> GrpcControlModel(const GrpcControlDoor& door, bool load,
+                                                        const http::RequestHead& head,
                                                         http::ResponseSender& sender);
 
 }  // namespace tepal
