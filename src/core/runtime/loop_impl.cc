@@ -22,13 +22,16 @@ Result<std::unique_ptr<EpollLoop>> EpollLoop::New() {
   ASSIGN_OR_RETURN(UniqueFd epoll, Poller::OpenEpoll());
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake.valid()) return Status::FromErrno(errno, "creating an eventfd");
-  return std::unique_ptr<EpollLoop>(new LoopImpl(std::move(epoll), std::move(wake)));
+  ASSIGN_OR_RETURN(UniqueFd timer, LoopAlarm::OpenTimer());
+  return std::unique_ptr<EpollLoop>(
+      new LoopImpl(std::move(epoll), std::move(wake), std::move(timer)));
 }
 
-LoopImpl::LoopImpl(UniqueFd epoll, UniqueFd wake)
+LoopImpl::LoopImpl(UniqueFd epoll, UniqueFd wake, UniqueFd timer)
     : poller_(std::move(epoll)),
       wake_(std::move(wake)),
       now_(SystemClock().Now()),
+      alarm_(std::move(timer), poller_),
       thread_(pthread_self()),
       processes_(NewProcessStarter(*this)) {
   wake_watch_.Open(poller_, wake_.get(), *this);
@@ -97,13 +100,9 @@ void LoopImpl::Stop() {
 void LoopImpl::Wait() {
   // In this order: whoever posts after the check sees waiting_ and wakes us.
   waiting_ = true;
-  std::optional<Duration> timeout;
-  if (has_posted_ || stop_ || !deferred_.empty()) {
-    timeout = Duration::zero();
-  } else if (const std::optional<Instant> next = timers_.Next()) {
-    timeout = *next - SystemClock().Now();
-  }
-  poller_.Wait(timeout);
+  const bool block = !has_posted_ && !stop_ && deferred_.empty();
+  if (const std::optional<Instant> next = timers_.Next(); block && next) alarm_.WakeBy(*next);
+  poller_.Wait(block);
   waiting_ = false;
 }
 

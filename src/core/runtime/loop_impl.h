@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "core/base/guarded.h"
+#include "core/runtime/loop_alarm.h"
 #include "core/runtime/poller.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/timer_heap.h"
@@ -19,7 +20,7 @@ class SignalWatch;
 // One turn: wait; events; timers due; tasks posted; tasks deferred.
 class LoopImpl final : public EpollLoop, private PollEvents {
  public:
-  LoopImpl(UniqueFd epoll, UniqueFd wake);
+  LoopImpl(UniqueFd epoll, UniqueFd wake, UniqueFd timer);
   ~LoopImpl() override;
 
   Poller& poller() { return poller_; }
@@ -57,6 +58,7 @@ class LoopImpl final : public EpollLoop, private PollEvents {
   Poller::Watch wake_watch_;
   Instant now_;
   TimerHeap timers_;
+  LoopAlarm alarm_;
   std::vector<env::Task> deferred_;
   std::atomic<pthread_t> thread_;
   std::atomic<bool> stop_{false};

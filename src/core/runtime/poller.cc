@@ -1,9 +1,6 @@
 #include "core/runtime/poller.h"
 
-#include <algorithm>
 #include <cerrno>
-#include <climits>
-#include <ctime>
 
 #include "core/base/check.h"
 
@@ -56,32 +53,9 @@ void Poller::Watch::Close() {
   poller_ = nullptr;
 }
 
-int Poller::WaitOnce(std::optional<Duration> timeout) {
-  const int capacity = static_cast<int>(fetched_.size());
-  if (has_pwait2_) {
-    timespec limit{};
-    if (timeout) {
-      limit.tv_sec = timeout->count() / 1'000'000'000;
-      limit.tv_nsec = timeout->count() % 1'000'000'000;
-    }
-    const int count =
-        epoll_pwait2(epoll_.get(), fetched_.data(), capacity, timeout ? &limit : nullptr, nullptr);
-    // EPERM: a container's system call filter that does not know the call.
-    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
-    has_pwait2_ = false;
-  }
-  int limit = -1;
-  if (timeout) {
-    // Rounded up: waking early would spin until the timer is due.
-    const int64_t milliseconds = (timeout->count() + 999'999) / 1'000'000;
-    limit = static_cast<int>(std::min<int64_t>(milliseconds, INT_MAX));
-  }
-  return epoll_wait(epoll_.get(), fetched_.data(), capacity, limit);
-}
-
-void Poller::Wait(std::optional<Duration> timeout) {
-  if (timeout && *timeout < Duration::zero()) timeout = Duration::zero();
-  const int count = WaitOnce(timeout);
+void Poller::Wait(bool block) {
+  const int count =
+      epoll_wait(epoll_.get(), fetched_.data(), static_cast<int>(fetched_.size()), block ? -1 : 0);
   TEPAL_CHECK(count >= 0 || errno == EINTR);
   fetched_count_ = count < 0 ? 0 : static_cast<size_t>(count);
 }

@@ -11,7 +11,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "core/base/result.h"
@@ -55,9 +54,8 @@ class Poller {
   static Result<UniqueFd> OpenEpoll();
   explicit Poller(UniqueFd epoll) : epoll_(std::move(epoll)) {}
 
-  // Waits until something happens or `timeout` is over (forever without one) and keeps what was
-  // fetched for Dispatch.
-  void Wait(std::optional<Duration> timeout);
+  // Fetches what has happened, for Dispatch; `block`: waits until something has.
+  void Wait(bool block);
   void Dispatch();
 
  private:
@@ -68,12 +66,9 @@ class Poller {
   };
   static constexpr size_t kEventsPerTurn = 256;
 
-  int WaitOnce(std::optional<Duration> timeout);
-
   UniqueFd epoll_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
-  bool has_pwait2_ = true;  // Linux 5.11.
   std::array<epoll_event, kEventsPerTurn> fetched_;
   size_t fetched_count_ = 0;
 };

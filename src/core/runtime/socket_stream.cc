@@ -14,7 +14,7 @@
 namespace tepal::runtime {
 
 // One system call takes this many pieces; the rest waits for the next.
-static constexpr size_t kPiecesPerWrite = 64;
+static constexpr size_t kPiecesPerWrite = 256;
 
 SocketStream::SocketStream(UniqueFd socket, const sockaddr* peer) : socket_(std::move(socket)) {
   std::memset(&peer_, 0, sizeof(peer_));
