@@ -10,7 +10,7 @@ namespace tepal::kserve {
 namespace {
 
 constexpr size_t kFrameBytesExpected = 256;   // Names, shapes and brackets of a small answer.
-constexpr size_t kElementBytesExpected = 10;  // Of a number in JSON, with its comma.
+constexpr size_t kElementBytesExpected = 13;  // Of a number in JSON, with its comma.
 
 void WriteParameters(ByteWriter& out, const std::vector<Parameter>& parameters) {
   out.Append(R"(,"parameters":{)");

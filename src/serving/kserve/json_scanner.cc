@@ -1,5 +1,6 @@
 #include "serving/kserve/json_scanner.h"
 
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -37,6 +38,29 @@ constexpr double kExactPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 constexpr int kExactPowerMax = 22;
 constexpr int kExactDigitsMax = 19;  // Decimal digits that always fit 64 bits.
+
+// `mantissa` over 10^`power`, correctly rounded, where one division can say so. With 64 bits of
+// precision (x87) the mantissa and powers up to 10^27 are exact, so the quotient q is rounded once.
+// Rounding q to a double is right unless q lies halfway between two of them: those halves have 64
+// bits, so what was rounded to another q lies on the same side of each as q does.
+constexpr int kWidePowerMax = 27;
+bool DivideWide(uint64_t mantissa, int power, double& value) {
+  if constexpr (std::numeric_limits<long double>::digits == 64) {
+    static constexpr auto kPowers = [] {
+      std::array<long double, kWidePowerMax + 1> powers{1};
+      for (size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * 10;
+      return powers;
+    }();
+    const long double quotient =
+        static_cast<long double>(mantissa) / kPowers[static_cast<size_t>(power)];
+    uint64_t bits;
+    std::memcpy(&bits, &quotient, sizeof(bits));
+    constexpr uint64_t kBelowDouble = (1u << 11) - 1, kHalf = 1u << 10;
+    value = static_cast<double>(quotient);
+    return (bits & kBelowDouble) != kHalf;
+  }
+  return false;
+}
 
 constexpr int64_t kExponentDigitsMax = 1'000'000;  // No double needs an exponent beyond.
 
@@ -317,6 +341,12 @@ bool JsonScanner::NumberSlowly(JsonNumber& number) {
     const auto whole = static_cast<double>(mantissa);
     const double value =
         exponent < 0 ? whole / kExactPowers[-exponent] : whole * kExactPowers[exponent];
+    number = {JsonNumber::Kind::kReal, 0, negative ? -value : value};
+    return true;
+  }
+  // What prints a float32 as the double it equals writes 16 or 17 digits.
+  if (double value = 0; exact && exponent < 0 && exponent >= -kWidePowerMax &&
+                        DivideWide(mantissa, static_cast<int>(-exponent), value)) {
     number = {JsonNumber::Kind::kReal, 0, negative ? -value : value};
     return true;
   }

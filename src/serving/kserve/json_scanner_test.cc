@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <random>
 #include <string>
 
 namespace tepal::kserve {
@@ -84,6 +86,25 @@ TEST(JsonScanner, RoundsRealsCorrectly) {
   }
   EXPECT_TRUE(std::isnan(NumberOf("NaN").value));
   EXPECT_EQ(NumberOf("-Infinity").value, -std::numeric_limits<double>::infinity());
+}
+
+// 16 to 19 digits: what float32 and double values look like in JSON.
+TEST(JsonScanner, RoundsLongRealsCorrectly) {
+  const unsigned seed = 11;
+  std::mt19937_64 random(seed);
+  const auto check = [&](const std::string& text) {
+    EXPECT_EQ(NumberOf(text).value, std::strtod(text.c_str(), nullptr))
+        << text << ", seed " << seed;
+  };
+  for (int i = 0; i < 100'000; ++i) {
+    std::string digits = std::to_string(random() % 10'000'000'000'000'000'000u);
+    digits.resize(std::min<size_t>(digits.size(), 16 + random() % 4));
+    check(std::string(digits).insert(1, ".") + "e-" + std::to_string(random() % 9));
+    check("0." + digits);
+    // Halfway between two doubles, and a little to either side.
+    const std::string whole = std::to_string((1ull << 51) + random() % (1ull << 51));
+    for (const char* fraction : {".25", ".249", ".251", ".75"}) check(whole + fraction);
+  }
 }
 
 TEST(JsonScanner, UnescapesStrings) {

@@ -174,8 +174,7 @@ void AppendReal(ByteWriter& out, T value) {
     return;
   }
   char* end = std::to_chars(room, room + kTextMax, value).ptr;
-  if (std::string_view(room, static_cast<size_t>(end - room)).find_first_of(".e") ==
-      std::string_view::npos) {
+  if (std::none_of(room, end, [](char c) { return c == '.' || c == 'e'; })) {
     *end++ = '.';
     *end++ = '0';
   }
