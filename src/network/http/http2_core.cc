@@ -11,8 +11,13 @@ namespace {
 
 // Frames are made ahead of the transport up to here, so that windows and priorities still count for
 // what is not made yet.
-constexpr size_t kFramesAheadBytes = 1u << 20;
+constexpr size_t kFramesAheadBytes = (1u << 20) + (64u << 10);
 constexpr uint32_t kFrameBytesMax = 64 * 1024;  // Announced, and used where the peer allows it.
+
+// What our pings carry, to know the answer to the one of a drain.
+constexpr uint8_t kAlivePing[8] = {'a', 'l', 'i', 'v', 'e', 0, 0, 0};
+constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
+constexpr uint64_t kUnlimited = UINT32_MAX;
 
 std::string_view View(const uint8_t* data, size_t size) {
   return {reinterpret_cast<const char*>(data), size};
@@ -91,8 +96,10 @@ struct Http2Core::Callbacks {
   }
 
   static int Sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    if (!ends || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)) return 0;
+    if (frame->hd.type == NGHTTP2_GOAWAY) Core(user).OnGoawaySent();
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
+    Core(user).ping_guard_.OnSent();
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     Http2Stream* stream = Core(user).Find(frame->hd.stream_id);
     if (stream != nullptr) stream->OnOutputDone();
     return 0;
@@ -130,22 +137,40 @@ struct Http2Core::Callbacks {
         if (Http2Stream* stream = core.Find(frame->hd.stream_id)) stream->OnHeadersEnd(ends);
         break;
       case NGHTTP2_DATA:
+        if (frame->hd.length == 0 && !ends) core.OnControlFrame();
         if (Http2Stream* stream = core.Find(frame->hd.stream_id); stream != nullptr && ends) {
           stream->OnInputEnd();
         }
         break;
       case NGHTTP2_SETTINGS:
         core.settings_received_ = true;
+        core.OnControlFrame();
+        break;
+      case NGHTTP2_PRIORITY:
+        core.OnControlFrame();
+        break;
+      case NGHTTP2_RST_STREAM:
+        core.OnReset();
         break;
       case NGHTTP2_GOAWAY:
         core.goaway_received_ = true;
         break;
       case NGHTTP2_PING:
-        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && core.goaway_at_) core.SubmitLastGoaway();
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+          core.OnPing();
+        } else if (core.goaway_at_ && frame->ping.opaque_data[0] == kDrainPing[0]) {
+          core.LastGoawayDue();
+        }
         break;
       default:
         break;
     }
+    return 0;
+  }
+
+  // A frame that resets its stream.
+  static int Invalid(nghttp2_session*, const nghttp2_frame*, int, void* user) {
+    Core(user).OnReset();
     return 0;
   }
 
@@ -182,9 +207,11 @@ struct Http2Core::Callbacks {
     nghttp2_session_callbacks_set_on_begin_headers_callback(calls, BeginHeaders);
     nghttp2_session_callbacks_set_on_header_callback(calls, Header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(calls, Frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(calls, Invalid);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, Data);
     nghttp2_session_callbacks_set_on_stream_close_callback(calls, Closed);
     nghttp2_option_set_no_auto_window_update(options, 1);
+    nghttp2_option_set_stream_reset_rate_limit(options, kUnlimited, kUnlimited);
     const int error = core.server_ ? nghttp2_session_server_new2(&session, calls, &core, options)
                                    : nghttp2_session_client_new2(&session, calls, &core, options);
     TEPAL_CHECK(error == 0);
@@ -195,8 +222,16 @@ struct Http2Core::Callbacks {
 };
 
 Http2Core::Http2Core(bool server, const Limits& limits, SessionHost& host, Side& side)
-    : server_(server), limits_(limits), host_(host), side_(side), idle_since_(host.Now()) {
-  read_at_ = idle_since_;
+    : server_(server),
+      limits_(limits),
+      host_(host),
+      side_(side),
+      idle_since_(host.Now()),
+      read_at_(idle_since_),
+      resets_(limits_.resets_burst_max, limits_.resets_per_second_max, idle_since_),
+      control_frames_(limits_.control_frames_burst_max, limits_.control_frames_per_second_max,
+                      idle_since_) {
+  if (server_ && limits_.connection_age_max > Duration(0)) old_at_ = WhenOld();
   session_ = Callbacks::NewSession(*this);
   SubmitPreface();
 }
@@ -273,7 +308,47 @@ bool Http2Core::OnRead(size_t bytes, Instant now) {
   read_at_ = now;
   const ssize_t taken =
       nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(room_.data()), bytes);
+  if (!condemned_.empty()) return EndCondemned();
   return taken < 0 ? Fail(static_cast<int>(taken)) : !broken_;
+}
+
+void Http2Core::Condemn(std::string_view debug) {
+  if (condemned_.empty()) condemned_ = debug;
+}
+
+bool Http2Core::EndCondemned() {
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_ENHANCE_YOUR_CALM,
+                        reinterpret_cast<const uint8_t*>(condemned_.data()), condemned_.size());
+  SendFrames();
+  OnDisconnect(Unavailable(Concat("HTTP/2: the peer asks too much: ", condemned_)));
+  return false;
+}
+
+void Http2Core::OnControlFrame() {
+  if (!control_frames_.Take(read_at_)) Condemn("too_many_control_frames");
+}
+
+void Http2Core::OnReset() {
+  if (!resets_.Take(read_at_)) Condemn("too_many_resets");
+}
+
+void Http2Core::OnPing() {
+  OnControlFrame();
+  if (server_ && !ping_guard_.OnPing(limits_, read_at_, !streams_.empty())) {
+    Condemn("too_many_pings");
+  }
+}
+
+// The age, and up to a tenth of it more or less: connections that were made together shall not all
+// come back together.
+Instant Http2Core::WhenOld() const {
+  uint64_t mixed = host_.Ordinal() + static_cast<uint64_t>(idle_since_.time_since_epoch().count());
+  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+  const double share = static_cast<double>(mixed >> 11) / static_cast<double>(1ull << 53);
+  return idle_since_ + FromSeconds(ToSeconds(limits_.connection_age_max) * (0.9 + 0.2 * share));
 }
 
 // The peer may still be told why, but nothing of it is heard any more.
@@ -293,6 +368,7 @@ bool Http2Core::OnReadEnd(Instant) {
 
 void Http2Core::SendFrames() {
   if (broken_) return;
+  SubmitLastGoaway();
   const int error = nghttp2_session_send(session_);
   if (error != 0) OnDisconnect(Unavailable(Concat("HTTP/2: ", nghttp2_strerror(error))));
   for (const int32_t id : std::exchange(with_send_room_, {})) {
@@ -333,7 +409,7 @@ void Http2Core::OnWritten(size_t bytes, Instant now) {
 }
 
 bool Http2Core::Finished() const {
-  if (broken_ || closing_ || (goaway_sent_ && streams_.empty())) return true;
+  if (broken_ || (goaway_sent_ && streams_.empty())) return true;
   if (!server_ && !accepts_streams() && streams_.empty()) return true;
   return nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0;
 }
@@ -351,7 +427,10 @@ std::optional<Instant> Http2Core::NextDeadline() const {
   if (write_since_) add(*write_since_ + limits_.write_idle_max);
   if (goaway_at_) add(*goaway_at_);
   if (check_at_) add(*check_at_);
-  if (streams_.empty()) add(idle_since_ + limits_.idle_max);
+  if (grace_ends_) add(*grace_ends_);
+  if (old_at_ && !draining_) add(*old_at_);
+  if (streams_.empty() && !draining_) add(idle_since_ + limits_.idle_max);
+  if (const auto due = keepalive_.NextDeadline(limits_, read_at_, !streams_.empty())) add(*due);
   return next;
 }
 
@@ -361,14 +440,35 @@ bool Http2Core::OnTime(Instant now) {
     OnDisconnect(DeadlineExceeded("the peer takes no bytes"));
     return false;
   }
-  if (goaway_at_ && now >= *goaway_at_) SubmitLastGoaway();
+  if (goaway_at_ && now >= *goaway_at_) LastGoawayDue();
   if (check_at_ && now >= *check_at_) CheckStreams(now);
-  if (streams_.empty() && now >= idle_since_ + limits_.idle_max && !closing_) {
-    nghttp2_session_terminate_session(session_, NGHTTP2_NO_ERROR);
-    SendFrames();
-    closing_ = true;
+  if (grace_ends_ && now >= *grace_ends_) {
+    OnDisconnect(Unavailable("the connection has reached its age"));
+    return false;
   }
+  if (!KeepAlive(now)) return false;
+  if (old_at_ && now >= *old_at_ && !draining_) {
+    BeginDrain(now);
+    if (limits_.connection_age_grace > Duration(0)) {
+      grace_ends_ = now + limits_.connection_age_grace;
+    }
+  }
+  if (streams_.empty() && now >= idle_since_ + limits_.idle_max) BeginDrain(now);
   return !broken_;
+}
+
+bool Http2Core::KeepAlive(Instant now) {
+  switch (keepalive_.OnTime(limits_, now, read_at_, !streams_.empty())) {
+    case Http2Keepalive::Due::kNothing:
+      return true;
+    case Http2Keepalive::Due::kPing:
+      nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kAlivePing);
+      return true;
+    case Http2Keepalive::Due::kDead:
+      OnDisconnect(Unavailable("the peer has not answered a keepalive ping"));
+      return false;
+  }
+  return true;
 }
 
 void Http2Core::CheckStreams(Instant now) {
@@ -387,20 +487,37 @@ void Http2Core::CheckStreams(Instant now) {
   }
 }
 
-// RFC 9113 section 6.8: a first GOAWAY that refuses nothing, and the last one a round trip later,
-// when every request sent before the peer knew has arrived.
 void Http2Core::Drain(Instant now) {
   const Turn turn(*this);
+  BeginDrain(now);
+}
+
+// RFC 9113 section 6.8: a first GOAWAY that refuses nothing, and the last one a round trip later,
+// when every request sent before the peer knew has arrived. A client only stops asking.
+void Http2Core::BeginDrain(Instant now) {
   if (draining_ || broken_) return;
   draining_ = true;
-  if (!server_) return;
+  if (!server_) {
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, nullptr, 0);
+    return;
+  }
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
   goaway_at_ = now + limits_.drain_first_request_max;
 }
 
+// Not before: nghttp2 sends pings ahead of everything else, and a peer that answers one before it
+// has read the GOAWAY may still send requests behind its answer.
+void Http2Core::OnGoawaySent() {
+  if (goaway_at_ && !last_goaway_due_) {
+    nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, kDrainPing);
+  }
+}
+
+// When it goes out at once: a request that comes between its making and its sending would be taken
+// up and refused.
 void Http2Core::SubmitLastGoaway() {
-  goaway_at_.reset();
+  if (!last_goaway_due_ || out_.size() >= kFramesAheadBytes) return;
+  last_goaway_due_ = false;
   goaway_sent_ = true;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,

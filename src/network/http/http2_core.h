@@ -1,8 +1,9 @@
 // What both sides of an HTTP/2 connection share: nghttp2's session, flow control, timers, drain.
 //
-// nghttp2 parses and writes frames (RFC 9113) and knows the protocol's rules; its own limits on
-// pings, settings, continuations and resets by the peer are on. Windows are never updated
-// automatically. DATA frames carry no copy of what they send.
+// nghttp2 parses and writes frames (RFC 9113) and knows the protocol's rules; its limits on answers
+// that the peer does not take and on continuations are on, those on how often something comes are
+// ours, because they need the time. Windows are never updated automatically. DATA frames carry no
+// copy of what they send.
 
 #pragma once
 
@@ -13,8 +14,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "network/http/http2_liveness.h"
 #include "network/http/http2_stream.h"
 #include "network/http/out_queue.h"
+#include "network/http/rate_limit.h"
 #include "network/http/session.h"
 
 namespace tepal::http {
@@ -80,8 +83,22 @@ class Http2Core {
   friend struct Callbacks;
 
   void SubmitPreface();
+  void OnGoawaySent();
+  void LastGoawayDue() {
+    goaway_at_.reset();
+    last_goaway_due_ = true;
+  }
   void SubmitLastGoaway();
   bool Fail(int nghttp2_error);
+  // The peer has broken a rule of ours: the connection ends with this turn. `debug` is for its log.
+  void Condemn(std::string_view debug);
+  bool EndCondemned();
+  void OnControlFrame();
+  void OnReset();
+  void OnPing();
+  void BeginDrain(Instant now);
+  bool KeepAlive(Instant now);
+  Instant WhenOld() const;
   void SendFrames();
   void DeliverResumed();
   void CheckStreams(Instant now);
@@ -106,11 +123,18 @@ class Http2Core {
   bool settings_received_ = false;
   bool goaway_received_ = false;
   bool draining_ = false;
+  bool last_goaway_due_ = false;
   bool goaway_sent_ = false;  // The last one.
   bool broken_ = false;
-  bool closing_ = false;
+  std::string_view condemned_;  // Why, if so.
   Instant idle_since_;
   Instant read_at_;
+  Http2Keepalive keepalive_;
+  Http2PingGuard ping_guard_;
+  RateLimit resets_;
+  RateLimit control_frames_;
+  std::optional<Instant> old_at_;      // Drained then, of age.
+  std::optional<Instant> grace_ends_;  // Closed then, whatever is in progress.
   std::optional<Instant> check_at_;
   std::optional<Instant> goaway_at_;  // When to send the last one, answered ping or not.
   std::optional<Instant> write_since_;

@@ -52,6 +52,12 @@ struct Limits {
   // connection (ENHANCE_YOUR_CALM, "too_many_pings").
   Duration ping_interval_min = 300s;
   uint32_t ping_strikes_max = 2;
+  // HTTP/2: streams that the peer resets or makes us reset, and SETTINGS, PING, PRIORITY and empty
+  // DATA frames: so many at once, and then so many in a second. More: ENHANCE_YOUR_CALM.
+  uint32_t resets_burst_max = 1000;
+  uint32_t resets_per_second_max = 100;
+  uint32_t control_frames_burst_max = 1000;
+  uint32_t control_frames_per_second_max = 100;
   // HTTP/2 servers: a connection this old, give or take a tenth, is drained; what is in progress
   // then has the grace. 0: never; as long as it takes.
   Duration connection_age_max{0};
@@ -111,6 +117,9 @@ class SessionHost {
 
   // For servers: see RequestHead::peer.
   virtual std::string_view PeerHost() const { return {}; }
+
+  // Of this connection among its loop's: spreads what would else happen to many at once.
+  virtual uint64_t Ordinal() const { return 0; }
 
   virtual Instant Now() const = 0;
 };

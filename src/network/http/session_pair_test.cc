@@ -178,6 +178,8 @@ TEST_P(SessionPairTest, EveryBodyComesBackWhateverTheCuts) {
       Move(*server, *client, random, host.now);
       Move(*client, *server, random, host.now);
     }
+    // A client of HTTP/2 may know before it has answered the ping, and closes.
+    if (!server->Finished() && client->Finished()) server->OnReadEnd(host.now);
     EXPECT_TRUE(server->Finished());
   }
 }

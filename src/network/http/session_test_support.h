@@ -20,7 +20,9 @@ class TestHost final : public SessionHost {
   void OnSessionActive() override { ++turns_asked; }
   Instant Now() const override { return now; }
   std::string_view PeerHost() const override { return "192.0.2.1"; }
+  uint64_t Ordinal() const override { return ordinal; }
   Instant now{Duration(1000s)};
+  uint64_t ordinal = 0;
   int turns_asked = 0;
 };
 

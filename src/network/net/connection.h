@@ -48,6 +48,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   env::EventLoop& loop_;
   std::atomic<uint64_t>* const bytes_read_;
   std::atomic<uint64_t>* const bytes_written_;
+  uint64_t connections_started_ = 0;
   bool in_turn_ = false;
   std::vector<Connection*> active_;  // Null: destroyed meanwhile.
   std::vector<Connection*>* flushing_ = nullptr;
@@ -71,7 +72,10 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   enum class Side { kServer, kClient };
 
   Connection(std::shared_ptr<ConnectionGroup> group, ConnectionOwner& owner, Side side)
-      : group_(std::move(group)), owner_(owner), side_(side) {}
+      : group_(std::move(group)),
+        owner_(owner),
+        side_(side),
+        ordinal_(++group_->connections_started_) {}
   ~Connection() override;
 
   // Once. The session was made with this connection as its host.
@@ -97,6 +101,7 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   void OnSessionActive() override;
   Instant Now() const override { return group_->loop().Now(); }
   std::string_view PeerHost() const override { return peer_host_; }
+  uint64_t Ordinal() const override { return ordinal_; }
 
  private:
   friend class ConnectionGroup;
@@ -119,6 +124,7 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   std::shared_ptr<ConnectionGroup> group_;
   ConnectionOwner& owner_;
   const Side side_;
+  const uint64_t ordinal_;
   State state_ = State::kOpen;
   bool in_turn_ = false;
   bool enlisted_ = false;

@@ -202,16 +202,18 @@ class SimResponse final : public http::ResponseReceiver {
 };
 
 struct Scenario {
-  explicit Scenario(uint64_t seed_value, bool with_faults, bool over_http2)
+  explicit Scenario(uint64_t seed_value, bool with_faults, bool over_http2,
+                    const http::Limits& limits = {})
       : seed(seed_value), faults(with_faults), world(seed_value, Network(with_faults)) {
     for (int i = 0; i < 3; ++i) server_loops.push_back(&world.AddLoop());
     client_loop = &world.AddLoop();
     server = std::make_unique<HttpServer>(
-        server_loops, HttpServer::Options{}, [this](env::EventLoop& loop) {
+        server_loops, ServerOptions(limits), [this](env::EventLoop& loop) {
           return std::make_unique<SimHandler>(loop, world.random(), books);
         });
     EXPECT_TRUE(server->Listen(kAddress).ok());
     HttpClient::Options options;
+    options.limits = limits;
     options.http2 = over_http2;
     options.connect_time_max = 50ms;
     client = std::make_unique<HttpClient>(*client_loop, options);
@@ -223,6 +225,11 @@ struct Scenario {
     server.reset();
   }
 
+  static HttpServer::Options ServerOptions(const http::Limits& limits) {
+    HttpServer::Options options;
+    options.limits = limits;
+    return options;
+  }
   static sim::NetworkOptions Network(bool faults) {
     sim::NetworkOptions options;
     if (faults) {
@@ -307,10 +314,11 @@ struct Scenario {
 
 constexpr int kRequests = 30;
 
-void RunSeeds(uint64_t first, uint64_t count, bool faults, bool http2) {
+void RunSeeds(uint64_t first, uint64_t count, bool faults, bool http2,
+              const http::Limits& limits = {}) {
   for (uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Scenario scenario(seed, faults, http2);
+    Scenario scenario(seed, faults, http2, limits);
     scenario.AskAll(kRequests);
     const bool all_ended =
         scenario.world.RunUntil([&] { return scenario.ended == kRequests; }, 300s);
@@ -333,6 +341,19 @@ TEST(NetSimTest, Http1WithoutFaultsEverythingIsAnswered) { RunSeeds(1, 150, fals
 TEST(NetSimTest, Http1WithFaultsNothingHangs) { RunSeeds(10'000, 150, true, false); }
 TEST(NetSimTest, Http2WithoutFaultsEverythingIsAnswered) { RunSeeds(20'000, 150, false, true); }
 TEST(NetSimTest, Http2WithFaultsNothingHangs) { RunSeeds(30'000, 150, true, true); }
+
+// Connections grow old all the time, and both sides send pings into every silence: no request may
+// notice, whatever crosses a GOAWAY on its way.
+TEST(NetSimTest, AgeAndKeepaliveFailNoRequest) {
+  http::Limits limits;
+  limits.keepalive_time = 50us;
+  limits.keepalive_timeout = 100ms;
+  limits.keepalive_without_streams = true;
+  limits.ping_interval_min = Duration(0);
+  limits.connection_age_max = 2ms;
+  limits.control_frames_burst_max = 1'000'000;
+  RunSeeds(40'000, 150, false, true, limits);
+}
 
 // The client goes in the middle: whoever waits is told.
 TEST(NetSimTest, ADestroyedClientFailsWhatIsInProgress) {
