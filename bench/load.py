@@ -12,6 +12,8 @@ wrk.headers["Content-Type"] = "%s"
 %s
 """
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+GRPC_HEADERS = ["content-type: application/grpc", "te: trailers"]
+BINARY_HEADERS = ["content-type: application/octet-stream"]
 MICROSECONDS = {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6}
 
 
@@ -22,10 +24,8 @@ class Load:
     p99_us: float
 
 
-def wrk_script(path, body, json_size=None):
-    """A script for wrk beside its body; `json_size` when tensors in binary follow that much JSON."""
-    body_path = path.with_suffix(".body")
-    body_path.write_bytes(body)
+def wrk_script(path, body_path, json_size=None):
+    """A script for wrk that posts a file; `json_size` when tensors in binary follow that much JSON."""
     header = f'wrk.headers["Inference-Header-Content-Length"] = "{json_size}"' if json_size else ""
     path.write_text(LUA % (body_path, "application/octet-stream" if json_size else "application/json", header))
 
@@ -43,17 +43,24 @@ def wrk(script, url, connections, seconds):
     return Load(int(re.search(r"(\d+) requests in", text).group(1)), percentile(50), percentile(99))
 
 
-def h2load(frame, port, connections, streams, seconds, log):
-    """gRPC calls with the message in the file `frame`; h2load does not look at grpc-status (see `succeeded`)."""
+def h2load(url, body, headers, connections, streams, seconds, log, rate=None, http1=False):
+    """Posts the file `body` over HTTP/2, or HTTP/1.1; at `rate` requests a second instead of as many as are answered.
+
+    It does not look at grpc-status: see `succeeded`.
+    """
     log.unlink(missing_ok=True)
-    text = subprocess.run(["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}", f"-d{frame}", f"--log-file={log}",
-                           "-H", "content-type: application/grpc", "-H", "te: trailers", f"http://127.0.0.1:{port}{MODEL_INFER}"],
-                          capture_output=True, text=True, check=True).stdout
-    done, succeeded, failed = (int(n) for n in re.search(
-        r"(\d+) done, (\d+) succeeded, (\d+) failed", text).groups())
-    # The stragglers of the last moment are neither.
+    command = ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}", f"-d{body}", f"--log-file={log}", url]
+    for header in headers:
+        command += ["-H", header]
+    if rate is not None:
+        command.append(f"--rps={rate / connections:.3f}")
+    if http1:
+        command.append("--h1")
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done, succeeded, failed = (int(n) for n in re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed", text).groups())
+    # What is still under way at the end is none of the three.
     if failed or done != succeeded or not done:
-        raise SystemExit(f"bench: gRPC on port {port} answered with errors:\n{text}")
+        raise SystemExit(f"bench: {url} answered with errors:\n{text}")
     taken = sorted(int(line.split(b"\t")[2]) for line in log.read_bytes().splitlines())
     return Load(done, taken[len(taken) // 2], taken[len(taken) * 99 // 100])
 
