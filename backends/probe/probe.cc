@@ -1,6 +1,7 @@
 // The probe backend: does what a host of the interface must withstand. Tests only.
 //
-// Backend setting `fail_initialise`: TRITONBACKEND_Initialize fails with this text.
+// Backend settings, for TRITONBACKEND_Initialize: `fail_initialise` and `throw_initialise` (the
+// text of the error), `abort_initialise` (ends the process), `need_api_major` (of the interface).
 // Model parameter `do`, for each request:
 //   drop       releases it without an answer
 //   silent     answers without reporting statistics
@@ -11,6 +12,7 @@
 //   look       answers what the accessors say, as response parameters
 //   complete   (as the model is loaded) sets max_batch_size to 4 and adds tensors X and Y
 
+#include <stdexcept>
 #include <thread>
 
 #include "backends/sugar/plugin.h"
@@ -172,7 +174,15 @@ TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend* backend) {
   TEPAL_RETURN_IF_ERROR(TRITONBACKEND_BackendConfig(backend, &message));
   TEPAL_RETURN_IF_ERROR(TRITONSERVER_MessageSerializeToJson(message, &base, &size));
   const Json settings = Json::Parse({base, size});
-  const Json& text = settings["cmdline"]["fail_initialise"];
+  const Json& wishes = settings["cmdline"];
+  if (!wishes["throw_initialise"].text().empty()) {
+    throw std::runtime_error(wishes["throw_initialise"].text());
+  }
+  if (!wishes["abort_initialise"].text().empty()) std::abort();
+  if (!wishes["need_api_major"].text().empty()) {
+    return CheckApiVersion(static_cast<uint32_t>(wishes["need_api_major"].AsInt()));
+  }
+  const Json& text = wishes["fail_initialise"];
   return text.text().empty() ? nullptr : InvalidArgument(text.text());
 }
 

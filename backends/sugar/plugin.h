@@ -330,19 +330,18 @@ struct ModelFacts {
   }
 };
 
-// Refuses a host that is too old.
-inline Error* CheckApiVersion() {
+// Refuses a host whose interface is another, or older than this backend needs: by default, than the
+// headers it was compiled with. Say less where the functions you call have been there for longer.
+inline Error* CheckApiVersion(uint32_t need_major = TRITONBACKEND_API_VERSION_MAJOR,
+                              uint32_t need_minor = TRITONBACKEND_API_VERSION_MINOR) {
   uint32_t major = 0;
   uint32_t minor = 0;
   TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ApiVersion(&major, &minor));
-  if (major == TRITONBACKEND_API_VERSION_MAJOR && minor >= TRITONBACKEND_API_VERSION_MINOR) {
-    return nullptr;
-  }
+  if (major == need_major && minor >= need_minor) return nullptr;
   return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
               "the server offers TRITONBACKEND API " + std::to_string(major) + "." +
-                  std::to_string(minor) + ", the backend needs " +
-                  std::to_string(TRITONBACKEND_API_VERSION_MAJOR) + "." +
-                  std::to_string(TRITONBACKEND_API_VERSION_MINOR));
+                  std::to_string(minor) + ", the backend needs " + std::to_string(need_major) +
+                  "." + std::to_string(need_minor));
 }
 
 // One model of a backend; derive from it. A model serves all its instances, so Execute may run on

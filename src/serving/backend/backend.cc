@@ -9,6 +9,7 @@
 #include "core/base/text.h"
 #include "core/json/writer.h"
 #include "core/telemetry/log.h"
+#include "serving/backend/backend_files.h"
 #include "serving/backend/host/backend_objects.h"
 #include "serving/backend/host/exports.h"
 #include "serving/backend/plugin_call.h"
@@ -59,6 +60,21 @@ InstanceGroup::Kind KindOf(TRITONSERVER_InstanceGroupKind kind) {
   return InstanceGroup::Kind::kAuto;
 }
 
+// What the system says names the library or the function that is missing, mostly without the file
+// that asked for it.
+Result<void*> Open(const std::string& name, const std::string& path) {
+  if (void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+  const char* const said = dlerror();
+  const std::string reason = said == nullptr ? "no reason given" : said;
+  std::string hint;
+  if (reason.find("undefined symbol: TRITON") != std::string::npos) {
+    hint = Concat(" (this server offers version ", TRITONBACKEND_API_VERSION_MAJOR, ".",
+                  TRITONBACKEND_API_VERSION_MINOR, " of the backend interface)");
+  }
+  return InvalidArgument(
+      Concat("unable to load shared library of backend '", name, "', ", path, ": ", reason, hint));
+}
+
 bool IsFile(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(path, ignored);
@@ -89,12 +105,9 @@ Result<std::shared_ptr<BackendLibrary>> BackendLibrary::Load(const std::string& 
                                                              const std::string& path,
                                                              const BackendSettings& settings) {
   TEPAL_CHECK(backend_host::ExportedFunctions() > 0);
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* reason = dlerror();
-    return InvalidArgument(Concat("unable to load shared library of backend '", name,
-                                  "': ", reason == nullptr ? path : std::string(reason)));
-  }
+  // Before anything of the plugin runs: should it end the process, this is the last line.
+  telemetry::LogInfo(Concat("loading backend '", name, "' from ", path));
+  ASSIGN_OR_RETURN(void* const library, Open(name, path));
   std::shared_ptr<BackendLibrary> backend(new BackendLibrary());
   backend->path_ = path;
   backend->handle_->name = name;
@@ -170,34 +183,31 @@ BackendSettings BackendManager::SettingsFor(const std::string& name) const {
 }
 
 Result<std::shared_ptr<BackendLibrary>> BackendManager::Get(
-    const std::string& name, const std::vector<std::string>& model_directories) {
-  if (name.empty() || name.find('/') != std::string::npos) {
-    return InvalidArgument(Concat("'", name, "' is not a name of a backend"));
-  }
-  const std::string file = Concat("libtriton_", name, ".so");
-  std::vector<std::string> candidates;
-  for (const std::string& directory : model_directories) {
-    candidates.push_back(Concat(directory, "/", file));
-  }
-  for (const std::string& directory : options_.directories) {
-    candidates.push_back(Concat(directory, "/", name, "/", file));
-    candidates.push_back(Concat(directory, "/", file));
-  }
+    const std::string& name, const std::vector<std::string>& model_directories,
+    const std::string& runtime) {
+  const BackendSettings settings = SettingsFor(name);
+  const auto version = settings.find("version");
+  ASSIGN_OR_RETURN(const std::vector<std::string> files,
+                   BackendFiles({name, runtime, version == settings.end() ? "" : version->second,
+                                 model_directories, options_.directories}));
   std::string tried;
-  for (const std::string& path : candidates) {
-    if (!IsFile(path)) {
+  for (const std::string& path : files) {
+    std::error_code missing;
+    const std::string file = std::filesystem::canonical(path, missing).string();
+    if (missing || !IsFile(file)) {
       tried += Concat(tried.empty() ? "" : ", ", path);
       continue;
     }
-    // Held while loading, so that two models do not initialise one backend twice.
     auto libraries = libraries_.Lock();
-    std::shared_ptr<BackendLibrary>& library = (*libraries)[path];
+    std::shared_ptr<BackendLibrary>& library = (*libraries)[{name, file}];
     if (library == nullptr) {
-      ASSIGN_OR_RETURN(library, BackendLibrary::Load(name, path, SettingsFor(name)));
+      ASSIGN_OR_RETURN(library, BackendLibrary::Load(name, path, settings));
     }
     return library;
   }
-  return NotFound(Concat("unable to find ", file, " for backend '", name, "', tried ", tried));
+  return NotFound(Concat("unable to find ",
+                         runtime.empty() ? Concat("libtriton_", name, ".so") : runtime,
+                         " for backend '", name, "', tried ", tried));
 }
 
 }  // namespace tepal

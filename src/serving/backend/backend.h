@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/guarded.h"
@@ -81,17 +82,24 @@ class BackendManager {
   };
   explicit BackendManager(Options options);
 
-  // The plugin libtriton_<name>.so: from the model's directories (version first), then for each
-  // backend directory from <directory>/<name>/ and <directory>/. kNotFound names what was tried.
+  // The plugin libtriton_<name>.so, or the file that `runtime` of a configuration names: see
+  // backend_files.h for where. kNotFound says what was tried. Two names of one file are one
+  // library.
+  //
+  // A plugin that ends the process as it starts cannot be caught: the log's last line then says
+  // which one was being loaded from where.
   Result<std::shared_ptr<BackendLibrary>> Get(const std::string& name,
-                                              const std::vector<std::string>& model_directories);
+                                              const std::vector<std::string>& model_directories,
+                                              const std::string& runtime = {});
 
   // What is told to backend `name`: its own settings over those for all.
   BackendSettings SettingsFor(const std::string& name) const;
 
  private:
   Options options_;
-  Guarded<std::map<std::string, std::shared_ptr<BackendLibrary>>> libraries_;  // By path.
+  // By backend and file. Held while loading, so that a backend is initialised once.
+  Guarded<std::map<std::pair<std::string, std::string>, std::shared_ptr<BackendLibrary>>>
+      libraries_;
 };
 
 }  // namespace tepal

@@ -68,6 +68,63 @@ TEST(BackendManager, PassesOnWhyABackendDoesNotInitialise) {
   EXPECT_THAT(status.message(), HasSubstr(": no luck"));
 }
 
+Status LoadPlugin(const std::string& name, const BackendSettings& settings = {}) {
+  BackendManager manager({{testing::PluginDirectory()}, {{name, settings}}, true});
+  return manager.Get(name, {}).status();
+}
+
+TEST(BackendManager, SaysWhatABackendThrewAsItStarted) {
+  EXPECT_THAT(LoadPlugin("probe", {{"throw_initialise", "bad luck"}}).message(),
+              HasSubstr("the backend 'probe' threw in TRITONBACKEND_Initialize: bad luck"));
+}
+
+TEST(BackendManager, SaysWhichInterfaceABackendNeeds) {
+  EXPECT_THAT(LoadPlugin("probe", {{"need_api_major", "2"}}).message(),
+              HasSubstr("the server offers TRITONBACKEND API 1.19, the backend needs 2.19"));
+}
+
+TEST(BackendManager, SaysWhichLibraryABackendLacks) {
+  const std::string message = LoadPlugin("broken_library").message();
+  EXPECT_THAT(message, HasSubstr("unable to load shared library of backend 'broken_library', "));
+  EXPECT_THAT(message, HasSubstr("libtepal_absent.so: cannot open shared object file"));
+}
+
+TEST(BackendManager, SaysWhichFunctionABackendExpects) {
+  EXPECT_THAT(LoadPlugin("broken_function").message(),
+              HasSubstr("undefined symbol: TRITONBACKEND_OfTheFuture (this server offers version "
+                        "1.19 of the backend interface)"));
+}
+
+// Nothing can be answered then; the log's last line names the plugin.
+TEST(BackendManagerDeathTest, ABackendThatEndsTheProcessIsTheLastOneNamed) {
+  EXPECT_DEATH((void)LoadPlugin("probe", {{"abort_initialise", "now"}}),
+               "loading backend 'probe' from .*/probe/libtriton_probe.so");
+  EXPECT_DEATH((void)LoadPlugin("broken_start"), "loading backend 'broken_start' from ");
+}
+
+TEST(BackendManager, FindsAVersionInItsFolder) {
+  const Folder folder;
+  std::filesystem::create_directories(folder.path() + "/identity/7");
+  std::filesystem::copy(testing::PluginDirectory() + "/identity/libtriton_identity.so",
+                        folder.path() + "/identity/7/libtriton_identity.so");
+  const auto get = [&](const std::string& version) {
+    BackendManager manager({{folder.path()}, {{"identity", {{"version", version}}}}, true});
+    return manager.Get("identity", {}).status();
+  };
+  EXPECT_TRUE(get("7").ok()) << get("7").ToString();
+  EXPECT_THAT(get("8").message(), HasSubstr("tried " + folder.path() + "/identity/8/"));
+}
+
+TEST(BackendManager, LoadsOneFileOnce) {
+  const Folder folder;
+  std::filesystem::create_symlink(testing::PluginDirectory() + "/identity/libtriton_identity.so",
+                                  folder.path() + "/own.so");
+  BackendManager manager({{testing::PluginDirectory()}, {}, true});
+  const auto own = manager.Get("identity", {folder.path()}, "own.so");
+  ASSERT_TRUE(own.ok()) << own.status().ToString();
+  EXPECT_EQ(*own, *manager.Get("identity", {}));
+}
+
 TEST(BackendManager, KeepsWhatItHasLoaded) {
   BackendManager manager({{testing::PluginDirectory()}, {}, true});
   const auto first = manager.Get("identity", {});

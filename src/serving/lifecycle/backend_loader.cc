@@ -121,9 +121,10 @@ class BackendLoader final : public VersionLoader {
       const OpenedModel& model, int64_t version,
       std::shared_ptr<ModelStatistics> statistics) override {
     ASSIGN_OR_RETURN(ConfigDraft draft, Draft(model));
-    const std::string backend = FinishConfig(draft)->backend;
-    ASSIGN_OR_RETURN(auto library,
-                     backends_.Get(backend, {model.VersionDirectory(version), model.directory}));
+    const ModelConfigPtr asked = FinishConfig(draft);
+    ASSIGN_OR_RETURN(auto library, backends_.Get(asked->backend,
+                                                 {model.VersionDirectory(version), model.directory},
+                                                 asked->runtime));
     const std::vector<int32_t>& gpus = Gpus();
     NormaliseInstanceGroups(draft, {gpus, library->preferred_groups()});
     RETURN_IF_ERROR(ValidateInstanceGroups(draft, gpus));
