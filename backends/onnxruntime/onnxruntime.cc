@@ -1,15 +1,18 @@
-// The onnxruntime backend: ONNX models through ONNX Runtime, on the CPU.
+// The onnxruntime backend: ONNX models through ONNX Runtime, on the CPU and on GPUs.
 //
-// One session a model version, which its instances share: ONNX Runtime's Run is thread-safe. The
-// requests of a batch whose tensors fit together are concatenated, run at once and cut apart again.
-// Model parameters (Triton's): intra_op_thread_count, inter_op_thread_count, execution_mode,
-// enable_mem_arena, enable_mem_pattern; each may be given for all models as a backend setting.
+// One session a model version, which its instances on the CPU share: ONNX Runtime's Run is
+// thread-safe. An instance on a GPU has its own (cuda_runner.h). The requests of a batch whose
+// tensors fit together are concatenated, run at once and cut apart again. Model parameters
+// (Triton's): intra_op_thread_count, inter_op_thread_count, execution_mode, enable_mem_arena,
+// enable_mem_pattern; each may be given for all models as a backend setting. Those of the GPU:
+// cuda_options.h.
 
 #include <sys/stat.h>
 
 #include <algorithm>
 
 #include "backends/onnxruntime/complete.h"
+#include "backends/onnxruntime/cuda_runner.h"
 #include "backends/onnxruntime/tensors.h"
 
 namespace tepal_plugin {
@@ -26,41 +29,62 @@ struct BackendState {
 
 class OnnxModel : public Model {
  public:
-  OnnxModel(ModelFacts facts, std::unique_ptr<Session> session)
-      : facts_(std::move(facts)), session_(std::move(session)) {}
+  OnnxModel(ModelFacts facts, std::string path, const SessionOptions& options, CudaOptions cuda,
+            std::unique_ptr<Session> session)
+      : facts_(std::move(facts)),
+        path_(std::move(path)),
+        options_(options),
+        cuda_(std::move(cuda)),
+        session_(std::move(session)) {
+    device_model_ = {facts_.name, {}, facts_.batches()};
+    for (const OrtTensorFacts& output : session_->outputs()) {
+      device_model_.outputs.push_back(output.name);
+    }
+  }
 
-  void Execute(TRITONBACKEND_ModelInstance* /*instance*/, RequestBatch batch) override;
+  void Execute(TRITONBACKEND_ModelInstance* instance, RequestBatch batch) override;
+
+  // For an instance on GPU `device`.
+  Error* MakeRunner(int device, std::unique_ptr<CudaRunner>& out) const {
+    return CudaRunner::Make(session_->runtime(), path_, options_, cuda_, device, facts_.name, out);
+  }
 
  private:
-  // Requests [begin, end) of a batch, which fit together.
-  struct Group {
-    size_t begin = 0;
-    size_t end = 0;
-    std::vector<int64_t> rows;               // Of each request.
-    std::vector<std::vector<Input>> inputs;  // By input of the model, then by request.
-    int64_t total_rows = 0;
-    Times times;
-  };
-
   Error* ReadInputs(Request request, std::vector<Input>& out) const;
-  bool Joins(const Group& group, const std::vector<Input>& inputs) const;
-  void RunGroup(RequestBatch& batch, Group& group) const;
-  Error* Compute(RequestBatch& batch, Group& group, std::vector<std::string>& names,
+  bool Joins(const RequestGroup& group, const std::vector<Input>& inputs) const;
+  void RunGroup(RequestBatch& batch, RequestGroup& group) const;
+  Error* Compute(RequestBatch& batch, RequestGroup& group, std::vector<std::string>& names,
                  std::vector<OrtOwned<OrtValue>>& values, std::vector<ResultTensor>& results) const;
-  Error* WantedOutputs(RequestBatch& batch, const Group& group,
+  Error* WantedOutputs(RequestBatch& batch, const RequestGroup& group,
                        std::vector<std::string>& names) const;
   Error* FillResponse(Request request, Response& response, const std::vector<std::string>& names,
                       const std::vector<ResultTensor>& results, int64_t first, int64_t rows) const;
 
-  ModelFacts facts_;
-  std::unique_ptr<Session> session_;
+  const ModelFacts facts_;
+  const std::string path_;
+  const SessionOptions options_;
+  const CudaOptions cuda_;
+  DeviceModel device_model_;
+  const std::unique_ptr<Session> session_;
 };
 
-void OnnxModel::Execute(TRITONBACKEND_ModelInstance* /*instance*/, RequestBatch batch) {
-  Group group;
+// Of an instance on a GPU; null on the CPU.
+CudaRunner* RunnerOf(TRITONBACKEND_ModelInstance* instance) {
+  void* state = nullptr;
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceState(instance, &state));
+  return static_cast<CudaRunner*>(state);
+}
+
+void OnnxModel::Execute(TRITONBACKEND_ModelInstance* instance, RequestBatch batch) {
+  CudaRunner* runner = RunnerOf(instance);
+  RequestGroup group;
   const auto run = [&](size_t next) {
-    if (group.end > group.begin) RunGroup(batch, group);
-    group = Group();
+    if (group.end > group.begin && runner != nullptr) {
+      RunGroupOnDevice(*runner, device_model_, batch, group);
+    } else if (group.end > group.begin) {
+      RunGroup(batch, group);
+    }
+    group = RequestGroup();
     group.begin = group.end = next;
   };
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -99,7 +123,7 @@ Error* OnnxModel::ReadInputs(Request request, std::vector<Input>& out) const {
   return nullptr;
 }
 
-bool OnnxModel::Joins(const Group& group, const std::vector<Input>& inputs) const {
+bool OnnxModel::Joins(const RequestGroup& group, const std::vector<Input>& inputs) const {
   if (!facts_.batches()) return false;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const auto first = group.inputs[k][0].shape;
@@ -113,7 +137,7 @@ bool OnnxModel::Joins(const Group& group, const std::vector<Input>& inputs) cons
 }
 
 // Every output that some request of the group wants.
-Error* OnnxModel::WantedOutputs(RequestBatch& batch, const Group& group,
+Error* OnnxModel::WantedOutputs(RequestBatch& batch, const RequestGroup& group,
                                 std::vector<std::string>& names) const {
   for (const OrtTensorFacts& output : session_->outputs()) {
     for (size_t i = group.begin; i < group.end; ++i) {
@@ -126,7 +150,7 @@ Error* OnnxModel::WantedOutputs(RequestBatch& batch, const Group& group,
   return nullptr;
 }
 
-Error* OnnxModel::Compute(RequestBatch& batch, Group& group, std::vector<std::string>& names,
+Error* OnnxModel::Compute(RequestBatch& batch, RequestGroup& group, std::vector<std::string>& names,
                           std::vector<OrtOwned<OrtValue>>& values,
                           std::vector<ResultTensor>& results) const {
   TEPAL_RETURN_IF_ERROR(WantedOutputs(batch, group, names));
@@ -157,7 +181,7 @@ Error* OnnxModel::Compute(RequestBatch& batch, Group& group, std::vector<std::st
   return nullptr;
 }
 
-void OnnxModel::RunGroup(RequestBatch& batch, Group& group) const {
+void OnnxModel::RunGroup(RequestBatch& batch, RequestGroup& group) const {
   std::vector<std::string> names;
   std::vector<OrtOwned<OrtValue>> values;  // Hold what `results` point to.
   std::vector<ResultTensor> results;
@@ -244,6 +268,7 @@ Error* Make(TRITONBACKEND_Model* model, ModelFacts facts, std::unique_ptr<Model>
   TEPAL_RETURN_IF_ERROR(StateOf(backend, state));
   std::string path;
   SessionOptions options;
+  CudaOptions cuda;
   std::unique_ptr<Session> session;
   TEPAL_RETURN_IF_ERROR(FindFile(facts, path));
   TEPAL_RETURN_IF_ERROR(ReadOptions(facts, state->settings, options));
@@ -251,8 +276,23 @@ Error* Make(TRITONBACKEND_Model* model, ModelFacts facts, std::unique_ptr<Model>
   TEPAL_RETURN_IF_ERROR(Complete(model, facts, *session, state->settings));
   TEPAL_RETURN_IF_ERROR(
       CheckConfig(facts.name, session->inputs(), session->outputs(), facts.config));
-  made = std::make_unique<OnnxModel>(std::move(facts), std::move(session));
+  TEPAL_RETURN_IF_ERROR(ReadCudaOptions(facts, cuda));
+  made = std::make_unique<OnnxModel>(std::move(facts), std::move(path), options, std::move(cuda),
+                                     std::move(session));
   return nullptr;
+}
+
+Error* StartInstance(TRITONBACKEND_ModelInstance* instance) {
+  TRITONBACKEND_Model* model = nullptr;
+  TRITONSERVER_InstanceGroupKind kind = TRITONSERVER_INSTANCEGROUPKIND_CPU;
+  int32_t device = 0;
+  TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceModel(instance, &model));
+  TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceKind(instance, &kind));
+  TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceDeviceId(instance, &device));
+  if (kind != TRITONSERVER_INSTANCEGROUPKIND_GPU) return nullptr;
+  std::unique_ptr<CudaRunner> runner;
+  TEPAL_RETURN_IF_ERROR(static_cast<OnnxModel*>(ModelOf(model))->MakeRunner(device, runner));
+  return TRITONBACKEND_ModelInstanceSetState(instance, runner.release());
 }
 
 Error* Start(TRITONBACKEND_Backend* backend) {
@@ -289,7 +329,7 @@ TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* backend) {
   });
 }
 
-// This plugin uses ONNX Runtime's CPU provider alone, and says so before a model is put on a GPU.
+// Models that say nothing stay on the CPU, also beside a GPU: the library found may have no CUDA.
 TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(TRITONBACKEND_Backend* /*backend*/,
                                                       TRITONBACKEND_BackendAttribute* attributes) {
   return TRITONBACKEND_BackendAttributeAddPreferredInstanceGroup(
@@ -297,12 +337,14 @@ TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(TRITONBACKEND_Backend* /*b
 }
 
 TRITONSERVER_Error* TRITONBACKEND_ModelInstanceInitialize(TRITONBACKEND_ModelInstance* instance) {
-  TRITONSERVER_InstanceGroupKind kind = TRITONSERVER_INSTANCEGROUPKIND_CPU;
-  TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceKind(instance, &kind));
-  if (kind != TRITONSERVER_INSTANCEGROUPKIND_GPU) return nullptr;
-  return tepal_plugin::Fail(TRITONSERVER_ERROR_UNSUPPORTED,
-                            "instance_group of KIND_GPU: the onnxruntime backend runs on the CPU "
-                            "alone, use KIND_CPU");
+  return tepal_plugin::Caught([&] { return tepal_plugin::StartInstance(instance); });
+}
+
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceFinalize(TRITONBACKEND_ModelInstance* instance) {
+  return tepal_plugin::Caught([&]() -> TRITONSERVER_Error* {
+    const std::unique_ptr<tepal_plugin::CudaRunner> owned(tepal_plugin::RunnerOf(instance));
+    return TRITONBACKEND_ModelInstanceSetState(instance, nullptr);
+  });
 }
 
 TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {

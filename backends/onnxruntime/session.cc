@@ -84,13 +84,15 @@ Error* ReadOptions(const ModelFacts& facts, const Json& settings, SessionOptions
 }
 
 Error* Session::Open(const OrtRuntime& runtime, const std::string& path,
-                     const SessionOptions& options, std::unique_ptr<Session>& out) {
+                     const SessionOptions& options, std::unique_ptr<Session>& out,
+                     const AddProvider& add_provider) {
   const OrtApi& api = *runtime.api;
   OrtSessionOptions* raw_options = nullptr;
   TEPAL_RETURN_IF_ERROR(
       runtime.Check(api.CreateSessionOptions(&raw_options), "making session options"));
   const OrtOwned<OrtSessionOptions> owned_options(raw_options, api.ReleaseSessionOptions);
   TEPAL_RETURN_IF_ERROR(Configure(runtime, options, raw_options));
+  if (add_provider) TEPAL_RETURN_IF_ERROR(add_provider(raw_options));
   std::unique_ptr<Session> session(new Session(runtime));
   OrtSession* raw = nullptr;
   TEPAL_RETURN_IF_ERROR(

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,13 +33,18 @@ Error* ReadOptions(const ModelFacts& facts, const Json& settings, SessionOptions
 
 class Session {
  public:
+  // Adds what runs the graph beside the CPU.
+  using AddProvider = std::function<Error*(OrtSessionOptions*)>;
+
   // The error names the file.
   static Error* Open(const OrtRuntime& runtime, const std::string& path,
-                     const SessionOptions& options, std::unique_ptr<Session>& out);
+                     const SessionOptions& options, std::unique_ptr<Session>& out,
+                     const AddProvider& add_provider = nullptr);
 
   const std::vector<OrtTensorFacts>& inputs() const { return inputs_; }
   const std::vector<OrtTensorFacts>& outputs() const { return outputs_; }
   const OrtRuntime& runtime() const { return runtime_; }
+  OrtSession* handle() const { return session_.get(); }
 
   // Thread-safe. `values` are given in the order of `input_names`; results come in that of
   // `output_names`.

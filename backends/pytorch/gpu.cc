@@ -6,6 +6,7 @@
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
 
@@ -39,11 +40,7 @@ Error* CapturedBatch::Capture(const Forward& forward, const c10::Stream& stream,
   return error;
 }
 
-void CapturedBatch::Replay(const std::vector<at::Tensor>& from, int64_t rows,
-                           std::vector<at::Tensor>& outputs) {
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    inputs_[i].narrow(0, 0, rows).copy_(from[i], /*non_blocking=*/true);
-  }
+void CapturedBatch::Replay(int64_t rows, std::vector<at::Tensor>& outputs) {
   graph_->graph.replay();
   for (const at::Tensor& output : outputs_) {
     outputs.push_back(output.dim() > 0 ? output.narrow(0, 0, std::min(rows, output.size(0)))
@@ -65,6 +62,11 @@ void StreamWaiter::Wait(const c10::Stream& stream) {
   event_->event.synchronize();
 }
 
+void CopyAsync(std::byte* to, const std::byte* from, size_t size, const c10::Stream& stream) {
+  C10_CUDA_CHECK(
+      cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, c10::cuda::CUDAStream(stream).stream()));
+}
+
 void CleanGpuCache() { c10::cuda::CUDACachingAllocator::emptyCache(); }
 
 #else
@@ -77,12 +79,14 @@ Error* CapturedBatch::Capture(const Forward& /*forward*/, const c10::Stream& /*s
               "parameter 'CUDA_GRAPH_BATCH_SIZES': the plugin was built without CUDA");
 }
 
-void CapturedBatch::Replay(const std::vector<at::Tensor>& /*from*/, int64_t /*rows*/,
-                           std::vector<at::Tensor>& /*outputs*/) {}
+void CapturedBatch::Replay(int64_t /*rows*/, std::vector<at::Tensor>& /*outputs*/) {}
 
 struct StreamWaiter::Event {};
 
 void StreamWaiter::Wait(const c10::Stream& stream) { stream.synchronize(); }
+
+void CopyAsync(std::byte* /*to*/, const std::byte* /*from*/, size_t /*size*/,
+               const c10::Stream& /*stream*/) {}
 
 void CleanGpuCache() {}
 

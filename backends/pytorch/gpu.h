@@ -27,15 +27,17 @@ class CapturedBatch {
   ~CapturedBatch();
 
   int64_t rows() const { return rows_; }
+  // Where rows of input `index` are put before Replay; those that are not hold what earlier batches
+  // left.
+  const at::Tensor& input(size_t index) const { return inputs_[index]; }
 
   // Runs `forward` some times, so that LibTorch has chosen its kernels, then records it. To be
   // called on the thread whose current stream is `stream`. Intermediate results take the memory of
   // those of `share`, if any: the two must never replay at the same time.
   Error* Capture(const Forward& forward, const c10::Stream& stream, const CapturedBatch* share);
 
-  // Copies `rows` rows of each input to the GPU and replays, all on the current stream; the rest of
-  // the rows hold what earlier batches left. Outputs are cut to `rows`.
-  void Replay(const std::vector<at::Tensor>& from, int64_t rows, std::vector<at::Tensor>& outputs);
+  // Replays on the current stream. Outputs are cut to `rows`.
+  void Replay(int64_t rows, std::vector<at::Tensor>& outputs);
 
  private:
   struct Graph;
@@ -56,6 +58,10 @@ class StreamWaiter {
   struct Event;
   std::unique_ptr<Event> event_;
 };
+
+// Copies behind what is on the stream, from and to GPUs, pinned and other memory; what is neither
+// on a GPU nor pinned must not change until the stream is waited for.
+void CopyAsync(std::byte* to, const std::byte* from, size_t size, const c10::Stream& stream);
 
 // Gives memory that LibTorch keeps for later back to the GPU.
 void CleanGpuCache();

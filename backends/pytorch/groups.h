@@ -10,17 +10,9 @@
 #include <vector>
 
 #include "backends/pytorch/settings.h"
+#include "backends/sugar/device_runner.h"
 
 namespace tepal_plugin {
-
-struct RequestGroup {
-  size_t begin = 0;  // Requests [begin, end) of the batch.
-  size_t end = 0;
-  std::vector<std::vector<Input>> inputs;  // By input of the model, then by request.
-  std::vector<int64_t> rows;               // Of each request.
-  int64_t total_rows = 0;
-  Times times;
-};
 
 // Calls `run` for each group, in the order of the requests.
 void ForEachGroup(RequestBatch& batch, const std::string& model, const TorchSettings& settings,

@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "backends/pytorch/groups.h"
-#include "backends/pytorch/module.h"
+#include "backends/pytorch/runner.h"
 
 namespace tepal_plugin {
 namespace {
@@ -17,20 +17,21 @@ namespace {
 class TorchModel : public Model {
  public:
   TorchModel(ModelFacts facts, std::string path, TorchSettings settings)
-      : facts_(std::move(facts)), path_(std::move(path)), settings_(std::move(settings)) {}
+      : facts_(std::move(facts)), path_(std::move(path)), settings_(std::move(settings)) {
+    device_model_ = {facts_.name, {}, settings_.batches};
+    for (const TensorSettings& output : settings_.outputs) {
+      device_model_.outputs.push_back(output.name);
+    }
+  }
 
   void Execute(TRITONBACKEND_ModelInstance* instance, RequestBatch batch) override;
   Error* MakeRunner(int device, std::unique_ptr<TorchRunner>& out);
 
  private:
-  Error* Compute(TorchRunner& runner, RequestGroup& group, std::vector<HostTensor>& results) const;
-  void RunGroup(TorchRunner& runner, RequestBatch& batch, RequestGroup& group) const;
-  Error* FillResponse(Request request, Response& response, const std::vector<HostTensor>& results,
-                      int64_t first, int64_t rows) const;
-
   const ModelFacts facts_;
   const std::string path_;
   const TorchSettings settings_;
+  DeviceModel device_model_;
   std::mutex mutex_;
   std::map<int, std::shared_ptr<LoadedModule>> shared_;  // By device.
 };
@@ -53,81 +54,7 @@ Error* TorchModel::MakeRunner(int device, std::unique_ptr<TorchRunner>& out) {
 void TorchModel::Execute(TRITONBACKEND_ModelInstance* instance, RequestBatch batch) {
   TorchRunner& runner = *RunnerOf(instance);
   ForEachGroup(batch, facts_.name, settings_,
-               [&](RequestGroup& group) { RunGroup(runner, batch, group); });
-}
-
-Error* TorchModel::Compute(TorchRunner& runner, RequestGroup& group,
-                           std::vector<HostTensor>& results) const {
-  for (size_t k = 0; k < group.inputs.size(); ++k) {
-    const std::vector<Input>& parts = group.inputs[k];
-    std::vector<int64_t> shape(parts[0].shape.begin(), parts[0].shape.end());
-    size_t size = parts[0].byte_size;
-    for (size_t i = 1; i < parts.size(); ++i) {
-      shape[0] += parts[i].shape[0];
-      size += parts[i].byte_size;
-    }
-    std::byte* to = nullptr;
-    TEPAL_RETURN_IF_ERROR(runner.StageInput(k, shape, size, to));
-    for (const Input& part : parts) {
-      TEPAL_RETURN_IF_ERROR(part.CopyTo(to));
-      to += part.byte_size;
-    }
-  }
-  group.times.compute_start = NowNs();
-  TEPAL_RETURN_IF_ERROR(runner.Run(results));
-  group.times.compute_end = NowNs();
-  for (size_t i = 0; settings_.batches && i < results.size(); ++i) {
-    const std::vector<int64_t>& shape = results[i].shape;
-    if (!shape.empty() && shape[0] == group.total_rows) continue;
-    return Internal("output '" + settings_.outputs[i].name + "' of model '" + facts_.name +
-                    "' has shape " + ShapeText(shape) + ", a batch of " +
-                    std::to_string(group.total_rows) + " rows needs that number first");
-  }
-  return nullptr;
-}
-
-void TorchModel::RunGroup(TorchRunner& runner, RequestBatch& batch, RequestGroup& group) const {
-  std::vector<HostTensor> results;
-  Error* failed = Compute(runner, group, results);
-  int64_t first = 0;
-  for (size_t i = group.begin; i < group.end; ++i) {
-    if (failed != nullptr) {
-      batch.FinishWithError(
-          i, Fail(TRITONSERVER_ErrorCode(failed), TRITONSERVER_ErrorMessage(failed)), group.times);
-      continue;
-    }
-    Response response;
-    Error* error = Response::To(batch[i], response);
-    const int64_t rows = group.rows[i - group.begin];
-    if (error == nullptr) error = FillResponse(batch[i], response, results, first, rows);
-    first += rows;
-    group.times.exec_end = NowNs();
-    batch.Finish(i, std::move(response), error, group.times);
-  }
-  if (failed == nullptr) batch.ReportBatch(static_cast<uint64_t>(group.total_rows), group.times);
-  TRITONSERVER_ErrorDelete(failed);
-}
-
-Error* TorchModel::FillResponse(Request request, Response& response,
-                                const std::vector<HostTensor>& results, int64_t first,
-                                int64_t rows) const {
-  for (size_t k = 0; k < results.size(); ++k) {
-    const std::string& name = settings_.outputs[k].name;
-    if (!request.Wants(name)) continue;
-    std::vector<int64_t> shape = results[k].shape;
-    size_t from = 0;
-    size_t size = results[k].byte_size;
-    if (settings_.batches && shape[0] > 0) {
-      const size_t row = size / static_cast<size_t>(shape[0]);
-      shape[0] = rows;
-      from = static_cast<size_t>(first) * row;
-      size = static_cast<size_t>(rows) * row;
-    }
-    std::byte* to = nullptr;
-    TEPAL_RETURN_IF_ERROR(response.AddOutput(name.c_str(), results[k].type, shape, size, to));
-    if (size > 0) std::memcpy(to, results[k].data + from, size);
-  }
-  return nullptr;
+               [&](RequestGroup& group) { RunGroupOnDevice(runner, device_model_, batch, group); });
 }
 
 Error* Make(TRITONBACKEND_Model* /*model*/, ModelFacts facts, std::unique_ptr<Model>& made) {

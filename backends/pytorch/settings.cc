@@ -4,11 +4,12 @@
 #include <cctype>
 #include <optional>
 
+#include "backends/sugar/batch_sizes.h"
+
 namespace tepal_plugin {
 namespace {
 
 constexpr int64_t kThreadsMax = 1024;
-constexpr size_t kGraphsMax = 32;
 constexpr size_t kIndexDigitsMax = 4;
 
 std::string Subject(const std::string& model) { return "model '" + model + "': "; }
@@ -68,30 +69,13 @@ Error* ReadTensors(const ModelFacts& facts, const char* field, std::vector<Tenso
 
 Error* ReadGraphSizes(const ModelFacts& facts, TorchSettings& out) {
   constexpr const char* kKey = "CUDA_GRAPH_BATCH_SIZES";
-  const std::string text = facts.Parameter(kKey);
-  if (text.empty()) return nullptr;
-  const auto refuse = [&](const std::string& why) {
-    return InvalidArgument(Subject(facts.name) + "parameter '" + kKey + "' " + why + ", got '" +
-                           text + "'");
-  };
-  if (!out.batches) return refuse("needs max_batch_size of 1 or more");
-  for (const char* at = text.c_str(); *at != '\0';) {
-    char* end = nullptr;
-    const int64_t rows = std::strtoll(at, &end, 10);
-    if (end == at || (*end != ',' && *end != '\0') || rows < 1 || rows > facts.max_batch_size) {
-      return refuse("must be numbers from 1 to max_batch_size " +
-                    std::to_string(facts.max_batch_size) + ", as 1,8,32");
-    }
-    out.graph_batch_sizes.push_back(rows);
-    at = *end == ',' ? end + 1 : end;
-  }
-  std::sort(out.graph_batch_sizes.begin(), out.graph_batch_sizes.end());
-  if (out.graph_batch_sizes.size() > kGraphsMax) {
-    return refuse("must be at most " + std::to_string(kGraphsMax) + " numbers");
-  }
+  TEPAL_RETURN_IF_ERROR(ReadBatchSizes(facts, kKey, out.graph_batch_sizes));
+  if (out.graph_batch_sizes.empty()) return nullptr;
   for (const TensorSettings& input : out.inputs) {
     if (std::find(input.dims.begin(), input.dims.end(), -1) == input.dims.end()) continue;
-    return refuse("needs inputs of fixed dims, '" + input.name + "' has " + ShapeText(input.dims));
+    return InvalidArgument(Subject(facts.name) + "parameter '" + kKey +
+                           "' needs inputs of fixed dims, '" + input.name + "' has " +
+                           ShapeText(input.dims));
   }
   return nullptr;
 }

@@ -37,6 +37,7 @@ class Json {
   const std::string& text() const { return text_; }  // Of a string or a number.
   std::vector<Json>& items() { return items_; }
   const std::vector<Json>& items() const { return items_; }
+  const std::vector<std::string>& keys() const { return keys_; }  // Of an object, as the items.
 
   int64_t AsInt(int64_t otherwise = 0) const {
     return text_.empty() ? otherwise : std::strtoll(text_.c_str(), nullptr, 10);

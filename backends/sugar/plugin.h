@@ -63,6 +63,18 @@ inline std::string ShapeText(std::span<const int64_t> shape) {
   return text + "]";
 }
 
+// Bytes of a tensor where the server has them, or wants them.
+struct MemoryPart {
+  std::byte* data = nullptr;  // Of an input: only to be read.
+  size_t size = 0;
+  TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
+  int64_t device = 0;
+
+  bool on_gpu() const { return memory == TRITONSERVER_MEMORY_GPU; }
+  // Whether a GPU can copy from and to it by itself.
+  bool gpu_reaches() const { return memory != TRITONSERVER_MEMORY_CPU; }
+};
+
 // One input of one request.
 struct Input {
   TRITONBACKEND_Input* handle = nullptr;
@@ -82,19 +94,26 @@ struct Input {
     return nullptr;
   }
 
-  // A piece of the data in the memory of the CPU.
-  Error* Part(uint32_t index, std::span<const std::byte>& out) const {
+  // A piece of the data, wherever it lies. An instance that is not on a GPU gets none that is.
+  Error* PartAnywhere(uint32_t index, MemoryPart& out) const {
     const void* data = nullptr;
     uint64_t size = 0;
-    TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
-    int64_t memory_id = 0;
     TEPAL_RETURN_IF_ERROR(
-        TRITONBACKEND_InputBuffer(handle, index, &data, &size, &memory, &memory_id));
-    if (memory == TRITONSERVER_MEMORY_GPU) {
+        TRITONBACKEND_InputBuffer(handle, index, &data, &size, &out.memory, &out.device));
+    out.data = static_cast<std::byte*>(const_cast<void*>(data));
+    out.size = size;
+    return nullptr;
+  }
+
+  // A piece of the data in the memory of the CPU.
+  Error* Part(uint32_t index, std::span<const std::byte>& out) const {
+    MemoryPart part;
+    TEPAL_RETURN_IF_ERROR(PartAnywhere(index, part));
+    if (part.on_gpu()) {
       return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
                   std::string("input '") + name + "' lies in GPU memory");
     }
-    out = {static_cast<const std::byte*>(data), size};
+    out = {part.data, part.size};
     return nullptr;
   }
 
@@ -176,22 +195,31 @@ class Response {
     if (handle_ != nullptr) TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseDelete(handle_));
   }
 
-  // Memory for an output of `byte_size` bytes.
-  Error* AddOutput(const char* name, TRITONSERVER_DataType type, std::span<const int64_t> shape,
-                   uint64_t byte_size, std::byte*& data) {
+  // Memory for an output of `byte_size` bytes, wherever the client wants it.
+  Error* AddOutputAnywhere(const char* name, TRITONSERVER_DataType type,
+                           std::span<const int64_t> shape, uint64_t byte_size, MemoryPart& out) {
     TRITONBACKEND_Output* output = nullptr;
     TEPAL_RETURN_IF_ERROR(TRITONBACKEND_ResponseOutput(handle_, &output, name, type, shape.data(),
                                                        static_cast<uint32_t>(shape.size())));
     void* buffer = nullptr;
-    TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
-    int64_t memory_id = 0;
+    out.memory = TRITONSERVER_MEMORY_CPU;
     TEPAL_RETURN_IF_ERROR(
-        TRITONBACKEND_OutputBuffer(output, &buffer, byte_size, &memory, &memory_id));
-    if (memory == TRITONSERVER_MEMORY_GPU) {
+        TRITONBACKEND_OutputBuffer(output, &buffer, byte_size, &out.memory, &out.device));
+    out.data = static_cast<std::byte*>(buffer);
+    out.size = byte_size;
+    return nullptr;
+  }
+
+  // The same in the memory of the CPU.
+  Error* AddOutput(const char* name, TRITONSERVER_DataType type, std::span<const int64_t> shape,
+                   uint64_t byte_size, std::byte*& data) {
+    MemoryPart part;
+    TEPAL_RETURN_IF_ERROR(AddOutputAnywhere(name, type, shape, byte_size, part));
+    if (part.on_gpu()) {
       return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
                   std::string("output '") + name + "' was given GPU memory");
     }
-    data = static_cast<std::byte*>(buffer);
+    data = part.data;
     return nullptr;
   }
 

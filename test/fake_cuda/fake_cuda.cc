@@ -257,6 +257,14 @@ EXPORT CudaResult cuStreamCreate(CudaStream* stream, unsigned) {
 }
 EXPORT CudaResult cuStreamDestroy_v2(CudaStream) { return kCudaSuccess; }
 EXPORT CudaResult cuStreamSynchronize(CudaStream) { return kCudaSuccess; }
+EXPORT CudaResult cuEventCreate(CudaEvent* event, unsigned) {
+  *event = nullptr;
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuEventDestroy_v2(CudaEvent) { return kCudaSuccess; }
+EXPORT CudaResult cuEventRecord(CudaEvent, CudaStream) { return kCudaSuccess; }
+EXPORT CudaResult cuEventQuery(CudaEvent) { return kCudaSuccess; }
+EXPORT CudaResult cuEventSynchronize(CudaEvent) { return kCudaSuccess; }
 
 // For tests: what is held at present.
 EXPORT size_t fakeCudaPinnedBytes() {

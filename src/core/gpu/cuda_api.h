@@ -20,10 +20,12 @@ using CudaDevice = int;
 using CudaPointer = unsigned long long;
 using CudaContext = struct CudaContextTag*;
 using CudaStream = struct CudaStreamTag*;
+using CudaEvent = struct CudaEventTag*;
 
 inline constexpr CudaResult kCudaSuccess = 0;
 inline constexpr CudaResult kCudaOutOfMemory = 2;
 inline constexpr unsigned kCudaStreamNonBlocking = 1;
+inline constexpr unsigned kCudaEventSleeping = 1 | 2;  // Waiters sleep; it takes no time stamps.
 inline constexpr unsigned kCudaIpcLazyEnablePeerAccess = 1;
 inline constexpr unsigned kCudaHostPortable = 1;  // Pinned for every context.
 
@@ -64,6 +66,11 @@ struct CudaApi {
   CudaResult (*StreamCreate)(CudaStream*, unsigned flags);
   CudaResult (*StreamDestroy)(CudaStream);
   CudaResult (*StreamSynchronize)(CudaStream);
+  CudaResult (*EventCreate)(CudaEvent*, unsigned flags);
+  CudaResult (*EventDestroy)(CudaEvent);
+  CudaResult (*EventRecord)(CudaEvent, CudaStream);
+  CudaResult (*EventQuery)(CudaEvent);  // kCudaSuccess once it has happened.
+  CudaResult (*EventSynchronize)(CudaEvent);
 
   // "out of memory (CUDA error 2)".
   std::string Text(CudaResult result) const {
@@ -106,6 +113,11 @@ inline std::unique_ptr<CudaApi> CudaApi::Load(const char* library_name, std::str
   library.Find(api->StreamCreate, "cuStreamCreate");
   library.Find(api->StreamDestroy, "cuStreamDestroy_v2");
   library.Find(api->StreamSynchronize, "cuStreamSynchronize");
+  library.Find(api->EventCreate, "cuEventCreate");
+  library.Find(api->EventDestroy, "cuEventDestroy_v2");
+  library.Find(api->EventRecord, "cuEventRecord");
+  library.Find(api->EventQuery, "cuEventQuery");
+  library.Find(api->EventSynchronize, "cuEventSynchronize");
   problem = library.problem();
   if (!problem.empty()) return nullptr;
   return api;

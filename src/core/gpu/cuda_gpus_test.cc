@@ -109,8 +109,8 @@ TEST_F(CudaGpusTest, PinsUntilLetGo) {
 
 TEST_F(CudaGpusTest, PoolGivesBlocksAgain) {
   PinnedPool pool(*gpus, 3 * PinnedPool::kBlockMin);
-  EXPECT_EQ(pool.Allocate(80'000).place().kind, MemoryKind::kCpu) << "not active yet";
-  pool.Activate();
+  EXPECT_EQ(pool.Allocate(80'000).place().kind, MemoryKind::kCpu) << "not in use yet";
+  gpus->Use();
   EXPECT_EQ(pool.Allocate(PinnedPool::kBlockMin - 1).place().kind, MemoryKind::kCpu);
   const std::byte* first = nullptr;
   {
@@ -131,7 +131,7 @@ TEST_F(CudaGpusTest, PoolGivesBlocksAgain) {
 TEST_F(CudaGpusTest, PoolMakesDoWhenTheDriverGivesNoMore) {
   setenv("TEPAL_FAKE_PINNED_MAX", "100000", 1);
   PinnedPool pool(*gpus, uint64_t{1} << 30);
-  pool.Activate();
+  gpus->Use();
   EXPECT_EQ(pool.Allocate(200'000).place().kind, MemoryKind::kCpu);
   unsetenv("TEPAL_FAKE_PINNED_MAX");
   EXPECT_EQ(pool.Allocate(200'000).place().kind, MemoryKind::kCpu) << "asked again";

@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -39,6 +40,10 @@ class Gpus {
  public:
   virtual ~Gpus() = default;
 
+  // Set once a model runs on a GPU, for those who would do work for it in vain before.
+  void Use() { in_use_.store(true, std::memory_order_relaxed); }
+  bool in_use() const { return in_use_.load(std::memory_order_relaxed); }
+
   // Empty where none can be used; `why_none` then says why ("libcuda.so.1: cannot open …").
   virtual const std::vector<GpuDevice>& devices() = 0;
   virtual const std::string& why_none() = 0;
@@ -54,6 +59,9 @@ class Gpus {
 
   // Fresh pinned memory: costs a system call and page faults, so it is for pools.
   virtual Result<Buffer> AllocatePinned(size_t size) = 0;
+
+ private:
+  std::atomic<bool> in_use_{false};
 };
 
 // The real ones, through CUDA's driver `library`. The library is looked for when first needed.

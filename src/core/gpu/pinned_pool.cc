@@ -53,7 +53,7 @@ PinnedPool::~PinnedPool() = default;
 Buffer PinnedPool::Allocate(size_t size) {
   // Room for what parsers read ahead.
   const size_t needed = size + kSlabPadding;
-  if (!active() || size < kBlockMin || needed > kBlockMin << (kSizes - 1)) {
+  if (!blocks_->gpus.in_use() || size < kBlockMin || needed > kBlockMin << (kSizes - 1)) {
     return Buffer::Allocate(size);
   }
   const auto index = static_cast<size_t>(std::bit_width((needed - 1) / kBlockMin));

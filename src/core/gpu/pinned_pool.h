@@ -1,14 +1,13 @@
 // Pinned memory for request bodies and results, kept for reuse.
 //
-// Pinning costs too much to do it for each request, so blocks of a few sizes are kept. Takes
-// nothing until Activate: only a server that has a model on a GPU needs it. What the pool cannot
-// give (too small, too large, over its limit, no GPU) is ordinary memory: nobody is refused.
+// Pinning costs too much to do it for each request, so blocks of a few sizes are kept. Pins
+// nothing until the GPUs are in use: only a server that has a model on one needs it. What the pool
+// cannot give (too small, too large, over its limit, no GPU) is ordinary memory: nobody is refused.
 // Thread-safe. Blocks in use when the pool is destroyed stay good.
 
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -27,10 +26,6 @@ class PinnedPool {
   PinnedPool(Gpus& gpus, uint64_t bytes_max);
   ~PinnedPool();
 
-  // Pinned from now on. Called when the first model is put on a GPU.
-  void Activate() { active_.store(true, std::memory_order_relaxed); }
-  bool active() const { return active_.load(std::memory_order_relaxed); }
-
   // `size` bytes, of a pinned block where there is one.
   Buffer Allocate(size_t size);
 
@@ -39,7 +34,6 @@ class PinnedPool {
  private:
   struct Blocks;
   const std::shared_ptr<Blocks> blocks_;  // Outlives this while buffers are about.
-  std::atomic<bool> active_{false};
 };
 
 }  // namespace tepal::gpu

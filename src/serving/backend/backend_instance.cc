@@ -48,6 +48,9 @@ BackendInstance::BackendInstance(std::shared_ptr<BackendModel> model, Options op
   handle_->passive = options.passive;
   handle_->host_policy.json = HostPolicyJson(options.host_policy, options.host_policy_settings);
   handle_->profiles = std::move(options.profiles);
+  const bool gpu = handle_->on_gpu();
+  time_ = &model_->handle()->statistics->Instance(
+      handle_->name, gpu ? std::optional(handle_->device_id) : std::nullopt);
 }
 
 Result<std::unique_ptr<BackendInstance>> BackendInstance::Create(
@@ -78,6 +81,22 @@ BackendInstance::~BackendInstance() {
 
 const std::string& BackendInstance::name() const { return handle_->name; }
 
+bool BackendInstance::ToHost(std::unique_ptr<InferenceRequest>& request) const {
+  for (InputTensor& input : request->inputs) {
+    for (Buffer& part : input.data) {
+      if (!part.on_gpu()) continue;
+      Result<Buffer> copy = HostCopy(part);
+      if (!copy.ok()) {
+        InferenceRequest::Fail(std::move(request), copy.status().WithContext(
+                                                       Concat("reading input '", input.name, "'")));
+        return false;
+      }
+      part = std::move(copy).value();
+    }
+  }
+  return true;
+}
+
 void BackendInstance::Execute(Batch batch) {
   const Instant now = handle_->model->clock->Now();
   uint32_t state = 0;
@@ -86,14 +105,17 @@ void BackendInstance::Execute(Batch batch) {
   std::vector<TRITONBACKEND_Request*> handles = std::move(spare_handles_);
   handles.clear();
   for (std::unique_ptr<InferenceRequest>& request : batch) {
+    if (!handle_->on_gpu() && !ToHost(request)) continue;
     request->times.compute_start = now;
     handles.push_back(pool_->Take(handle_.get(), std::move(request), state));
   }
+  if (handles.empty()) return;
   const Status status =
       CallPlugin(model_->library().name(), "TRITONBACKEND_ModelInstanceExecute", [&] {
         return model_->library().entry_points().execute(handle_.get(), handles.data(),
                                                         static_cast<uint32_t>(handles.size()));
       });
+  time_->Add(handle_->model->clock->Now() - now);
   for (TRITONBACKEND_Request* handle : handles) {
     if (status.ok()) {
       handle->Advance(TRITONBACKEND_Request::kReturned);

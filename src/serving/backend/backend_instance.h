@@ -2,7 +2,9 @@
 //
 // Every request of a batch gets exactly one final answer: the backend's; the host's error when the
 // backend returns an error, throws, or releases a request unanswered. What the backend reports goes
-// into the model's statistics; of what it does not report, the host counts the outcome.
+// into the model's statistics; of what it does not report, the host counts the outcome. The
+// instance counts as busy while the backend executes. An instance that is not on a GPU is given no
+// memory of one: what lies there is copied for it.
 
 #pragma once
 
@@ -45,6 +47,10 @@ class BackendInstance : public BatchExecutor {
   void Execute(Batch batch) override;
 
  private:
+  // Brings inputs that lie on a GPU to an instance on the CPU. False: the request was answered
+  // with an error.
+  bool ToHost(std::unique_ptr<InferenceRequest>& request) const;
+
   BackendInstance(std::shared_ptr<BackendModel> model, Options options);
   void Fail(TRITONBACKEND_Request* handle, const Status& status);
 
@@ -52,6 +58,7 @@ class BackendInstance : public BatchExecutor {
   std::unique_ptr<TRITONBACKEND_ModelInstance> handle_;
   std::shared_ptr<backend_host::RequestPool> pool_;
   std::vector<TRITONBACKEND_Request*> spare_handles_;  // Capacity kept between batches.
+  ModelStatistics::InstanceTime* time_;
   bool initialised_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 
+#include "core/base/guarded.h"
 #include "core/telemetry/metrics.h"
 
 namespace tepal {
@@ -122,8 +123,15 @@ void AddCell(const Cell& cell, ModelStatisticsSnapshot& sum) {
 }  // namespace
 
 struct ModelStatistics::Impl {
+  struct Instance {
+    std::optional<int32_t> gpu;
+    InstanceTime time;
+  };
+
   Cell& Mine() { return cells[telemetry::ThreadCell() % kCells]; }
+
   std::array<Cell, kCells> cells;
+  Guarded<std::map<std::string, Instance>> instances;  // Only grows.
 };
 
 ModelStatistics::ModelStatistics() : impl_(std::make_unique<Impl>()) {}
@@ -161,6 +169,13 @@ void ModelStatistics::AddExecution(uint64_t rows, Duration input, Duration infer
   Add(size.count, 1);
 }
 
+ModelStatistics::InstanceTime& ModelStatistics::Instance(const std::string& name,
+                                                         std::optional<int32_t> gpu) {
+  Impl::Instance& instance = (*impl_->instances.Lock())[name];
+  instance.gpu = gpu;
+  return instance.time;
+}
+
 void ModelStatistics::AddPending(int64_t change) {
   impl_->Mine().pending.fetch_add(change, std::memory_order_relaxed);
 }
@@ -176,6 +191,11 @@ ModelStatisticsSnapshot ModelStatistics::Read() const {
   // read late must not show as a negative number.
   sum.pending = std::max<int64_t>(sum.pending, 0);
   sum.in_flight = std::max<int64_t>(sum.in_flight, 0);
+  auto instances = impl_->instances.Lock();
+  for (const auto& [name, instance] : *instances) {
+    sum.instances.push_back(
+        {name, instance.gpu, Get(instance.time.executions_), Get(instance.time.busy_ns_)});
+  }
   return sum;
 }
 

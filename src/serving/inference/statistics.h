@@ -7,9 +7,12 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "core/base/time.h"
@@ -28,6 +31,14 @@ struct BatchStatistics {
 enum class FailureReason { kRejected, kCanceled, kBackend, kOther };
 inline constexpr int kFailureReasons = 4;
 
+// One instance of the model: how long it has been executing.
+struct InstanceSnapshot {
+  std::string name;
+  std::optional<int32_t> gpu;  // None: on the CPU.
+  uint64_t executions = 0;
+  uint64_t busy_ns = 0;
+};
+
 struct ModelStatisticsSnapshot {
   uint64_t last_inference_ms = 0;  // Wall time of the last request, Unix milliseconds.
   uint64_t inference_count = 0;
@@ -38,6 +49,7 @@ struct ModelStatisticsSnapshot {
   std::map<uint64_t, BatchStatistics> batches;  // By batch size in rows.
   int64_t pending = 0;                          // Given to the scheduler, execution not begun.
   int64_t in_flight = 0;                        // Given to the scheduler, not finished.
+  std::vector<InstanceSnapshot> instances;
 };
 
 // Thread-safe.
@@ -56,6 +68,21 @@ class ModelStatistics {
 
   // One execution of `rows` rows has ended.
   void AddExecution(uint64_t rows, Duration input, Duration infer, Duration output);
+
+  // What one instance has spent executing; written by whoever executes for it.
+  class InstanceTime {
+   public:
+    void Add(Duration busy) {
+      executions_.fetch_add(1, std::memory_order_relaxed);
+      busy_ns_.fetch_add(static_cast<uint64_t>(busy.count()), std::memory_order_relaxed);
+    }
+
+   private:
+    friend class ModelStatistics;
+    std::atomic<uint64_t> executions_{0}, busy_ns_{0};
+  };
+  // That of an instance by name; lives as long as this.
+  InstanceTime& Instance(const std::string& name, std::optional<int32_t> gpu);
 
   void AddPending(int64_t change);
   void AddInFlight(int64_t change);

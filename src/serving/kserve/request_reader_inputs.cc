@@ -156,7 +156,10 @@ Status RequestReader::FinishInput(InputText& input) {
     ASSIGN_OR_RETURN(Buffer data, FindRegion(input.region, tensor.name));
     // The client can change its memory at any time. Numbers may be whatever they are, but the
     // lengths within strings must stay as they were checked.
-    if (tensor.type == DataType::kBytes) data = Buffer::Copy(data.text());
+    if (tensor.type == DataType::kBytes) {
+      Result<Buffer> copy = data.on_gpu() ? HostCopy(data) : Buffer::Copy(data.text());
+      ASSIGN_OR_RETURN(data, std::move(copy));
+    }
     if (!data.empty()) tensor.data.push_back(std::move(data));
   } else if (has_binary) {
     RETURN_IF_ERROR(TakeBinary(tensor, *input.binary_size));

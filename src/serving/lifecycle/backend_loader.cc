@@ -1,6 +1,5 @@
 #include "serving/lifecycle/backend_loader.h"
 
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,7 +7,6 @@
 #include "core/base/text.h"
 #include "serving/backend/backend_instance.h"
 #include "serving/backend/backend_model.h"
-#include "serving/backend/gpus.h"
 #include "serving/model_config/normalise.h"
 #include "serving/model_config/validate.h"
 
@@ -52,13 +50,15 @@ Status CheckComplete(const ModelConfig& config) {
 
 class BackendResources final : public VersionResources {
  public:
-  static Result<std::unique_ptr<VersionResources>> Create(std::shared_ptr<BackendModel> model) {
-    auto resources = std::make_unique<BackendResources>(std::move(model));
+  static Result<std::unique_ptr<VersionResources>> Create(std::shared_ptr<BackendModel> model,
+                                                          gpu::Gpus* gpus) {
+    auto resources = std::make_unique<BackendResources>(std::move(model), gpus);
     RETURN_IF_ERROR(resources->CreateInstances());
     return std::unique_ptr<VersionResources>(std::move(resources));
   }
 
-  explicit BackendResources(std::shared_ptr<BackendModel> model) : model_(std::move(model)) {}
+  BackendResources(std::shared_ptr<BackendModel> model, gpu::Gpus* gpus)
+      : model_(std::move(model)), gpus_(gpus) {}
 
   const ModelConfigPtr& config() const override { return model_->config(); }
   std::vector<BatchExecutor*> executors() const override { return executors_; }
@@ -77,6 +77,7 @@ class BackendResources final : public VersionResources {
   }
 
   Status CreateGroup(const InstanceGroup& group, const std::string& prefix) {
+    if (group.kind == InstanceGroup::Kind::kGpu && gpus_ != nullptr) gpus_->Use();
     // A group with devices has `count` instances on each of them.
     const std::vector<int32_t> devices = group.gpus.empty() ? std::vector<int32_t>{0} : group.gpus;
     int number = 0;
@@ -98,16 +99,18 @@ class BackendResources final : public VersionResources {
   }
 
   const std::shared_ptr<BackendModel> model_;  // Outlives its instances.
+  gpu::Gpus* const gpus_;
   std::vector<std::unique_ptr<BackendInstance>> instances_;
   std::vector<BatchExecutor*> executors_;
 };
 
 class BackendLoader final : public VersionLoader {
  public:
-  BackendLoader(BackendManager::Options options, const env::Clock& clock)
+  BackendLoader(BackendManager::Options options, const env::Clock& clock, gpu::Gpus* gpus)
       : auto_complete_(options.auto_complete_config),
         backends_(std::move(options)),
-        clock_(clock) {}
+        clock_(clock),
+        gpus_(gpus) {}
 
   Result<ModelConfigPtr> Prepare(const OpenedModel& model) override {
     ASSIGN_OR_RETURN(const ConfigDraft draft, Draft(model));
@@ -125,9 +128,9 @@ class BackendLoader final : public VersionLoader {
     ASSIGN_OR_RETURN(auto library, backends_.Get(asked->backend,
                                                  {model.VersionDirectory(version), model.directory},
                                                  asked->runtime));
-    const std::vector<int32_t>& gpus = Gpus();
+    const std::vector<int32_t> gpus = UsableGpus();
     NormaliseInstanceGroups(draft, {gpus, library->preferred_groups()});
-    RETURN_IF_ERROR(ValidateInstanceGroups(draft, gpus));
+    RETURN_IF_ERROR(ExplainNoGpu(ValidateInstanceGroups(draft, gpus)));
 
     BackendModel::Options options;
     options.library = std::move(library);
@@ -143,28 +146,34 @@ class BackendLoader final : public VersionLoader {
     ASSIGN_OR_RETURN(auto loaded, BackendModel::Load(std::move(options)));
     RETURN_IF_ERROR(CheckComplete(*loaded->config()));
     RETURN_IF_ERROR(RefuseUnsupported(*loaded->config()));
-    return BackendResources::Create(std::move(loaded));
+    return BackendResources::Create(std::move(loaded), gpus_);
   }
 
  private:
-  // Asked for once, by the first model.
-  const std::vector<int32_t>& Gpus() {
-    std::call_once(gpus_asked_, [&] { gpus_ = UsableGpus(); });
-    return gpus_;
+  std::vector<int32_t> UsableGpus() {
+    std::vector<int32_t> ordinals;
+    if (gpus_ == nullptr) return ordinals;
+    for (const gpu::GpuDevice& device : gpus_->devices()) ordinals.push_back(device.ordinal);
+    return ordinals;
+  }
+
+  // Adds why there are none to Triton's words for a group that asks for GPUs in vain.
+  Status ExplainNoGpu(Status status) {
+    if (gpus_ == nullptr || !status.message().ends_with("no GPUs are available")) return status;
+    return {status.code(), Concat(status.message(), ": ", gpus_->why_none())};
   }
 
   const bool auto_complete_;
   BackendManager backends_;
-  std::once_flag gpus_asked_;
-  std::vector<int32_t> gpus_;
   const env::Clock& clock_;
+  gpu::Gpus* const gpus_;
 };
 
 }  // namespace
 
 std::unique_ptr<VersionLoader> NewBackendLoader(BackendManager::Options options,
-                                                const env::Clock& clock) {
-  return std::make_unique<BackendLoader>(std::move(options), clock);
+                                                const env::Clock& clock, gpu::Gpus* gpus) {
+  return std::make_unique<BackendLoader>(std::move(options), clock, gpus);
 }
 
 }  // namespace tepal

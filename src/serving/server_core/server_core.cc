@@ -21,7 +21,7 @@ Result<std::unique_ptr<ServerCore>> NewServerCore(const ServerCoreOptions& optio
   backends.auto_complete_config = options.auto_complete_config;
 
   return NewServerCoreOver(options, NewLocalRepository(std::move(local), world.files),
-                           NewBackendLoader(std::move(backends), world.clock), world);
+                           NewBackendLoader(std::move(backends), world.clock, world.gpus), world);
 }
 
 }  // namespace tepal

@@ -18,6 +18,7 @@
 #include "core/env/clock.h"
 #include "core/env/file_system.h"
 #include "core/env/worker.h"
+#include "core/gpu/gpus.h"
 #include "serving/inference/request.h"
 #include "serving/inference/statistics.h"
 #include "serving/lifecycle/control_mode.h"
@@ -94,6 +95,7 @@ struct ServerCoreWorld {
   const env::Clock& clock;
   env::FileSystem& files;
   env::WorkerThreads& threads;
+  gpu::Gpus* gpus = nullptr;  // Null: no model is put on a GPU.
 };
 
 // Loads what is to be loaded at start before it returns. With exit_on_error a model that cannot be

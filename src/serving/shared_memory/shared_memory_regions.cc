@@ -52,7 +52,7 @@ Result<Buffer> SharedMemoryRegions::Map(const SharedMemoryRegion& region) {
   Held held{std::move(mapped).value(), nullptr};
   const std::span<std::byte> bytes = held.mapping->bytes();
   MemoryPlace place;
-  if (pin_.load(std::memory_order_relaxed) && gpus_ != nullptr) {
+  if (gpus_ != nullptr && gpus_->in_use()) {
     Result<std::unique_ptr<gpu::PinnedRange>> pinned = gpus_->Pin(bytes);
     if (pinned.ok()) {
       held.pinned = std::move(pinned).value();

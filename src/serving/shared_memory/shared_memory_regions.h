@@ -8,7 +8,6 @@
 
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -45,12 +44,10 @@ class SharedMemoryRegions {
   explicit SharedMemoryRegions(env::SharedMemoryFiles& files, gpu::Gpus* gpus = nullptr)
       : files_(files), gpus_(gpus) {}
 
-  // Regions registered from now on are pinned, so that a GPU copies from them by itself. A region
-  // that cannot be pinned is registered all the same; the log says why.
-  void PinFromNowOn() { pin_.store(true, std::memory_order_relaxed); }
-
   // kAlreadyExists for a name in use, kInternal for an object that cannot be opened,
   // kInvalidArgument for one that ends before the region does, kResourceExhausted above the limit.
+  // While GPUs are in use the region is pinned, so that they copy from it by themselves; one that
+  // cannot be pinned is registered all the same, and the log says why.
   Status Register(const SharedMemoryRegion& region);
 
   // `handle`: the bytes of a cudaIpcMemHandle_t. kAlreadyExists and kResourceExhausted as above,
@@ -94,7 +91,6 @@ class SharedMemoryRegions {
 
   env::SharedMemoryFiles& files_;
   gpu::Gpus* const gpus_;
-  std::atomic<bool> pin_{false};
   Guarded<Table> table_;
 };
 

@@ -195,7 +195,7 @@ TEST_F(SharedMemoryRegionsTest, RefusesCudaMemoryItCannotOpen) {
 TEST_F(SharedMemoryRegionsTest, PinsWhatIsRegisteredWhileAGpuIsInUse) {
   ASSERT_TRUE(regions.Register({"before", "/there", 0, 16}).ok());
   EXPECT_EQ(regions.Memory("before", 0, 16)->place().kind, MemoryKind::kCpu);
-  regions.PinFromNowOn();
+  gpus.Use();
   ASSERT_TRUE(regions.Register({"after", "/there", 16, 32}).ok());
   EXPECT_EQ(regions.Memory("after", 0, 16)->place().kind, MemoryKind::kCpuPinned);
   EXPECT_EQ(gpus.pinned, 1);

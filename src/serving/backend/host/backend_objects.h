@@ -61,6 +61,8 @@ struct TRITONBACKEND_Model {
 };
 
 struct TRITONBACKEND_ModelInstance {
+  bool on_gpu() const { return kind == TRITONSERVER_INSTANCEGROUPKIND_GPU; }
+
   TRITONBACKEND_Model* model = nullptr;
   std::string name;
   TRITONSERVER_InstanceGroupKind kind = TRITONSERVER_INSTANCEGROUPKIND_CPU;

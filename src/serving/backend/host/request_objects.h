@@ -42,6 +42,8 @@ struct TRITONBACKEND_Output {
   size_t index = 0;
   bool allocated = false;
   TRITONSERVER_BufferAttributes attributes;
+  // Where on a GPU the client wants it, when the backend writes on the CPU: copied as it is sent.
+  tepal::Buffer on_gpu;
 };
 
 struct TRITONBACKEND_Response {

@@ -64,6 +64,21 @@ TRITONSERVER_Error* Send(TRITONBACKEND_Request* request,
   return nullptr;
 }
 
+// Brings what a backend has written on the CPU to where the client wants it.
+tepal::Status FinishOutputs(TRITONBACKEND_Response& response, tepal::InferenceResponse& answer) {
+  for (TRITONBACKEND_Output& output : response.outputs) {
+    if (output.on_gpu.empty()) continue;
+    tepal::OutputTensor& tensor = answer.outputs[output.index];
+    const tepal::Status copied = output.on_gpu.place().gpu->CopyFromHost(
+        tensor.data.data(), output.on_gpu.data(), tensor.data.size());
+    if (!copied.ok()) {
+      return tepal::Status(copied).WithContext(tepal::Concat("writing output '", tensor.name, "'"));
+    }
+    tensor.data = std::move(output.on_gpu);
+  }
+  return {};
+}
+
 void AddParameter(TRITONBACKEND_Response* response, const char* name, auto value) {
   response->response->parameters.push_back({name, std::move(value)});
 }
@@ -217,6 +232,7 @@ TRITONSERVER_Error* TRITONBACKEND_ResponseSend(TRITONBACKEND_Response* response,
                                                TRITONSERVER_Error* error) {
   std::unique_ptr<tepal::InferenceResponse> answer = std::move(response->response);
   answer->status = ToStatus(error);
+  if (answer->status.ok()) answer->status = FinishOutputs(*response, *answer);
   if (!answer->status.ok()) answer->outputs.clear();
   TRITONSERVER_Error* refused = Send(response->request, std::move(answer),
                                      (send_flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL) != 0);
@@ -251,11 +267,17 @@ TRITONSERVER_Error* TRITONBACKEND_OutputBuffer(TRITONBACKEND_Output* output, voi
                       " bytes to hold the results"));
   } else {
     tensor.data.Truncate(buffer_byte_size);
+    if (tensor.data.on_gpu() && !request->instance->on_gpu()) {
+      output->on_gpu = std::exchange(tensor.data, tepal::Buffer::Allocate(buffer_byte_size));
+    }
   }
+  const tepal::MemoryPlace place = tensor.data.place();
   output->allocated = true;
+  output->attributes.memory_type = static_cast<TRITONSERVER_MemoryType>(place.kind);
+  output->attributes.memory_type_id = place.device();
   *buffer = tensor.data.data();
-  *memory_type = TRITONSERVER_MEMORY_CPU;
-  *memory_type_id = 0;
+  *memory_type = output->attributes.memory_type;
+  *memory_type_id = output->attributes.memory_type_id;
   return nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/text.h"
 #include "network/http/body_collector.h"
 #include "network/http/status_map.h"
 
@@ -113,6 +114,26 @@ void WriteGauges(PrometheusWriter& out, const std::vector<Row>& rows) {
   for (const Row& row : rows) out.Sample(row.labels, row.statistics.in_flight);
 }
 
+// Wall time, so that it tells the load of a part of a GPU too, of which nothing else does.
+void WriteInstances(PrometheusWriter& out, const std::vector<Row>& rows) {
+  const auto write = [&](std::string_view name, std::string_view help,
+                         uint64_t (*value)(const InstanceSnapshot&)) {
+    out.Family(name, help, PrometheusWriter::Type::kCounter);
+    for (const Row& row : rows) {
+      for (const InstanceSnapshot& instance : row.statistics.instances) {
+        Labels labels = WithLabel(row.labels, "instance", instance.name);
+        if (instance.gpu) labels = WithLabel(std::move(labels), "gpu", Concat(*instance.gpu));
+        out.Sample(labels, value(instance));
+      }
+    }
+  };
+  write("tepal_instance_busy_us",
+        "Cumulative microseconds in which the model instance was executing a batch.",
+        [](const InstanceSnapshot& i) { return i.busy_ns / kNanosecondsPerMicrosecond; });
+  write("tepal_instance_executions", "Batches that the model instance has executed.",
+        [](const InstanceSnapshot& i) { return i.executions; });
+}
+
 class MetricsFrontend final : public http::RequestHandler {
  public:
   explicit MetricsFrontend(telemetry::MetricsRegistry& registry) : registry_(registry) {}
@@ -148,6 +169,7 @@ void AddInferenceMetrics(telemetry::MetricsRegistry& registry, ServerCore& core)
     WriteFailures(out, rows);
     for (const CounterFamily& family : kCounters) WriteCounter(out, family, rows);
     WriteGauges(out, rows);
+    WriteInstances(out, rows);
   });
 }
 

@@ -44,6 +44,12 @@ Status RegisterSystem(SharedMemoryRegions& regions, const std::string& name,
   return regions.Register(region);
 }
 
+Status NotAllowed(std::string_view region) {
+  return Unimplemented(Concat("shared memory region '", region,
+                              "' is not registered: this server was started without "
+                              "--allow-client-shm=true"));
+}
+
 bool IsCudaHandle(const json::Value* text) {
   if (text == nullptr || text->AsString() == nullptr) return false;
   const std::string_view handle = *text->AsString();
@@ -54,13 +60,53 @@ bool IsCudaHandle(const json::Value* text) {
   });
 }
 
-Status RegisterCuda(std::string_view body) {
+// Only for text that IsCudaHandle.
+std::vector<std::byte> DecodeCudaHandle(std::string_view text) {
+  std::vector<std::byte> bytes;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text.substr(0, text.find('='))) {
+    const int value = c >= 'a'   ? c - 'a' + 26
+                      : c >= 'A' ? c - 'A'
+                      : c == '+' ? 62
+                      : c == '/' ? 63
+                                 : c - '0' + 52;
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes.push_back(static_cast<std::byte>(bits >> count & 0xff));
+  }
+  return bytes;
+}
+
+Status RegisterCuda(SharedMemoryRegions* regions, const std::string& name, std::string_view body) {
   ASSIGN_OR_RETURN(const json::Value parsed, ParseBodyJson(body));
   ASSIGN_OR_RETURN(const json::Value* handle, Member(parsed, "raw_handle"));
-  if (!IsCudaHandle(handle->Find("b64"))) {
+  const json::Value* text = handle->Find("b64");
+  if (!IsCudaHandle(text)) {
     return InvalidArgument("'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t");
   }
-  return Unimplemented("CUDA shared memory is not supported yet; system shared memory is");
+  CudaMemoryRegion region;
+  region.name = name;
+  ASSIGN_OR_RETURN(const json::Value* size, Member(parsed, "byte_size"));
+  ASSIGN_OR_RETURN(region.byte_size, Unsigned(*size));
+  ASSIGN_OR_RETURN(const json::Value* device, Member(parsed, "device_id"));
+  ASSIGN_OR_RETURN(const uint64_t device_id, Unsigned(*device));
+  region.device = static_cast<int64_t>(device_id);
+  if (regions == nullptr) return NotAllowed(name);
+  return regions->RegisterCuda(region, DecodeCudaHandle(*text->AsString()));
+}
+
+std::string StatusJson(const std::vector<CudaMemoryRegion>& regions) {
+  json::Writer writer;
+  writer.BeginArray();
+  for (const CudaMemoryRegion& region : regions) {
+    writer.BeginObject().Key("name").String(region.name);
+    writer.Key("device_id").Int(region.device).Key("byte_size").Uint(region.byte_size).EndObject();
+  }
+  writer.EndArray();
+  return writer.Take();
 }
 
 std::string StatusJson(const std::vector<SharedMemoryRegion>& regions) {
@@ -75,16 +121,28 @@ std::string StatusJson(const std::vector<SharedMemoryRegion>& regions) {
 }
 
 Result<std::string> AnswerStatus(SharedMemoryRegions* regions, const Route& route) {
-  if (route.region.empty()) {
-    return StatusJson(regions == nullptr || route.cuda ? std::vector<SharedMemoryRegion>()
-                                                       : regions->All());
-  }
-  if (regions == nullptr || route.cuda) {
+  if (regions == nullptr) {
+    if (route.region.empty()) return std::string("[]");
     return NotFound(Concat("Unable to find ", route.cuda ? "cuda" : "system",
                            " shared memory region: '", route.region, "'"));
   }
+  if (route.region.empty()) {
+    return route.cuda ? StatusJson(regions->AllCuda()) : StatusJson(regions->All());
+  }
+  if (route.cuda) {
+    ASSIGN_OR_RETURN(const CudaMemoryRegion region, regions->FindCuda(route.region));
+    return StatusJson(std::vector{region});
+  }
   ASSIGN_OR_RETURN(const SharedMemoryRegion region, regions->Find(route.region));
-  return StatusJson({region});
+  return StatusJson(std::vector{region});
+}
+
+void Unregister(SharedMemoryRegions& regions, const Route& route) {
+  if (route.region.empty()) {
+    route.cuda ? regions.UnregisterAllCuda() : regions.UnregisterAll();
+  } else {
+    route.cuda ? regions.UnregisterCuda(route.region) : regions.Unregister(route.region);
+  }
 }
 
 Status Register(SharedMemoryRegions* regions, const Route& route, std::string_view body) {
@@ -92,12 +150,8 @@ Status Register(SharedMemoryRegions* regions, const Route& route, std::string_vi
     return InvalidArgument(Concat("'region name' is necessary to register ",
                                   route.cuda ? "cuda" : "system", " shared memory region"));
   }
-  if (route.cuda) return RegisterCuda(body);
-  if (regions == nullptr) {
-    return Unimplemented(Concat("shared memory region '", route.region,
-                                "' is not registered: this server was started without "
-                                "--allow-client-shm=true"));
-  }
+  if (route.cuda) return RegisterCuda(regions, route.region, body);
+  if (regions == nullptr) return NotAllowed(route.region);
   return RegisterSystem(*regions, route.region, body);
 }
 
@@ -108,12 +162,8 @@ Result<std::string> AnswerSharedMemory(SharedMemoryRegions* regions, const Route
   if (route.kind == Route::Kind::kSharedMemoryStatus) return AnswerStatus(regions, route);
   if (route.kind == Route::Kind::kSharedMemoryRegister) {
     RETURN_IF_ERROR(Register(regions, route, body));
-  } else if (regions != nullptr && !route.cuda) {
-    if (route.region.empty()) {
-      regions->UnregisterAll();
-    } else {
-      regions->Unregister(route.region);
-    }
+  } else if (regions != nullptr) {
+    Unregister(*regions, route);
   }
   return std::string();
 }

@@ -11,8 +11,7 @@
 
 namespace tepal {
 
-// `route` is one of kSharedMemory…; `regions` is null where clients may not register any. There is
-// no CUDA memory yet: none is ever registered.
+// `route` is one of kSharedMemory…; `regions` is null where clients may not register any.
 Result<std::string> AnswerSharedMemory(SharedMemoryRegions* regions, const Route& route,
                                        std::string_view body);
 
