@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "core/base/text.h"
+#include "serving/kserve/shortest_float.h"
 
 namespace tepal::kserve {
 namespace {
@@ -172,6 +173,11 @@ void AppendReal(ByteWriter& out, T value) {
   if (!std::isfinite(value)) {
     out.Append(std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
     return;
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (const char* end = WriteShortest(room, value); end != nullptr) {
+      return out.Commit(static_cast<size_t>(end - room));
+    }
   }
   char* end = std::to_chars(room, room + kTextMax, value).ptr;
   if (std::none_of(room, end, [](char c) { return c == '.' || c == 'e'; })) {
