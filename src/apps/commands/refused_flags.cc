@@ -8,7 +8,6 @@ namespace tepal::commands {
 namespace {
 
 constexpr char kNoGrpc[] = "the gRPC door does not have this setting yet";
-constexpr char kNoTls[] = "TLS is not served yet";
 constexpr char kNoTrace[] = "tracing is not built yet";
 constexpr char kNoCache[] = "the response cache is not built yet";
 constexpr char kNoRateLimiter[] = "the rate limiter is not built yet";
@@ -30,20 +29,7 @@ const Refusal kRefusals[] = {
      {"0"}},
     {"http-header-forward-pattern", kNoForwarding, {""}},
     {"grpc-header-forward-pattern", kNoForwarding, {""}},
-    {"grpc-infer-thread-count", kNoGrpc, {"2"}},
-    {"grpc-infer-allocation-pool-size", kNoGrpc, {"8"}},
-    {"grpc-max-response-pool-size", kNoGrpc, {"2147483647"}},
-    {"grpc-server-cert", kNoTls, {""}},
-    {"grpc-server-key", kNoTls, {""}},
-    {"grpc-root-cert", kNoTls, {""}},
     {"grpc-infer-response-compression-level", kNoGrpc, {"none"}},
-    {"grpc-keepalive-time", kNoGrpc, {"7200000"}},
-    {"grpc-keepalive-timeout", kNoGrpc, {"20000"}},
-    {"grpc-http2-max-pings-without-data", kNoGrpc, {"2"}},
-    {"grpc-http2-min-recv-ping-interval-without-data", kNoGrpc, {"300000"}},
-    {"grpc-http2-max-ping-strikes", kNoGrpc, {"2"}},
-    {"grpc-max-connection-age", kNoGrpc, {"0"}},
-    {"grpc-max-connection-age-grace", kNoGrpc, {"0"}},
     {"grpc-restricted-protocol", kNoRestriction, {""}},
     {"sagemaker-port", kNoSageMaker, {"8080"}},
     {"sagemaker-safe-port-range", kNoSageMaker, {""}},
@@ -60,13 +46,10 @@ const Refusal kRefusals[] = {
     {"cache-directory", kNoCache, {"/opt/tritonserver/caches"}},
     {"rate-limit", kNoRateLimiter, {"off"}},
     {"rate-limit-resource", kNoRateLimiter, {}},
-    {"pinned-memory-pool-byte-size",
-     "the server keeps no pool of pinned memory",
-     {"268435456", "0"}},
     {"cuda-memory-pool-byte-size", kNoGpuPools, {}},
     {"cuda-virtual-address-size", kNoGpuPools, {}},
     {"min-supported-compute-capability",
-     "GPUs are not chosen by capability; give CUDA_VISIBLE_DEVICES",
+     "GPUs are not chosen by capability; give --gpus",
      {"6", "6.0"}},
     {"buffer-manager-thread-count",
      "inputs are not copied, so there is nothing to speed up",
@@ -91,9 +74,6 @@ struct RefusedSwitch {
 // Booleans that may only be false.
 const RefusedSwitch kRefusedSwitches[] = {
     {"model-namespacing", "models of one name in several namespaces are not served"},
-    {"grpc-use-ssl", kNoTls},
-    {"grpc-use-ssl-mutual", kNoTls},
-    {"grpc-keepalive-permit-without-calls", kNoGrpc},
     {"allow-sagemaker", kNoSageMaker},
     {"allow-vertex-ai", kNoVertex},
 };

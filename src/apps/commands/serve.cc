@@ -33,6 +33,10 @@ int CoresAllowed() {
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+bool UsesTls(const ServeOptions& options) {
+  return options.http_tls.on() || options.grpc_tls.on() || options.metrics_tls.on();
+}
+
 class Server {
  public:
   explicit Server(ServeOptions options) : options_(std::move(options)) {}
@@ -42,7 +46,7 @@ class Server {
 
  private:
   Status StartLoops();
-  void OnSignal();
+  void OnSignal(int signal);
   void Drain();
   void Finish(bool in_time);
 
@@ -50,6 +54,7 @@ class Server {
   std::unique_ptr<runtime::EpollLoop> loop_;
   std::unique_ptr<runtime::LoopThreads> threads_;
   std::unique_ptr<env::Executor> blocking_;
+  const std::unique_ptr<gpu::Gpus> gpus_ = gpu::NewCudaGpus();  // Outlives memory on them.
   std::unique_ptr<ServerCore> core_;
   std::unique_ptr<ServeDoors> doors_;
   env::EventLoop::TimerId window_timer_ = 0;
@@ -62,7 +67,10 @@ class Server {
 Status Server::StartLoops() {
   ASSIGN_OR_RETURN(loop_, runtime::EpollLoop::New());
   // Before any other thread exists, so that they all inherit the blocked signals.
-  RETURN_IF_ERROR(loop_->WatchSignals({SIGTERM, SIGINT}, [this](int) { OnSignal(); }));
+  std::vector<int> signals = {SIGTERM, SIGINT};
+  // Without certificates a hang-up ends the process, as it does most.
+  if (UsesTls(options_)) signals.push_back(SIGHUP);
+  RETURN_IF_ERROR(loop_->WatchSignals(signals, [this](int signal) { OnSignal(signal); }));
   int count = options_.http_thread_count;
   if (count == 0) {
     count = std::min(kHttpThreadsMax, CoresAllowed());
@@ -83,8 +91,8 @@ Status Server::Start() {
   }
   ASSIGN_OR_RETURN(
       core_, NewServerCore(options_.core, {runtime::SystemClock(), runtime::SystemFileSystem(),
-                                           runtime::SystemThreads()}));
-  doors_ = std::make_unique<ServeDoors>(options_, std::move(loops), *blocking_, *core_);
+                                           runtime::SystemThreads(), gpus_.get()}));
+  doors_ = std::make_unique<ServeDoors>(options_, std::move(loops), *blocking_, *core_, *gpus_);
   return doors_->Open();
 }
 
@@ -95,7 +103,11 @@ int Server::Run() {
   return exit_code_;
 }
 
-void Server::OnSignal() {
+void Server::OnSignal(int signal) {
+  if (signal == SIGHUP) {
+    if (doors_ != nullptr) doors_->ReloadCertificates();
+    return;
+  }
   switch (++signals_) {
     case 1:
       telemetry::LogInfo(Concat("Stopping: not ready from now on; serving for ",
@@ -147,6 +159,10 @@ int RunServe(Arguments arguments) {
   // ONNX Runtime would keep a device id and a store of events in the home directory. Here, before
   // any thread could read the environment; a value that is set already stays.
   setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+  // CUDA's own way to choose devices, which backends follow too.
+  if (!serve_options.gpus.empty()) {
+    setenv("CUDA_VISIBLE_DEVICES", serve_options.gpus.c_str(), 1);
+  }
   Server server(std::move(serve_options));
   if (const Status status = server.Start(); !status.ok()) {
     telemetry::LogError(status.message());

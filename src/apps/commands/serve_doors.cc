@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/text.h"
+#include "core/gpu/gpu_metrics.h"
 #include "core/runtime/runtime.h"
 #include "serving/frontend/grpc/grpc_frontend.h"
 #include "serving/frontend/http/http_frontend.h"
@@ -26,7 +27,12 @@ int InheritedSockets() {
   return ParseNumber<int>(count).value_or(0);
 }
 
+constexpr char kHttp[] = "HTTPService";
+constexpr char kGrpc[] = "GRPCInferenceService";
+constexpr char kMetrics[] = "Metrics Service";
+
 Result<env::Address> AddressOf(const std::string& host, uint16_t port) {
+  if (host.starts_with("unix:")) return env::Address::Parse(host);
   return env::Address::Parse(host.find(':') == std::string::npos ? Concat(host, ":", port)
                                                                  : Concat("[", host, "]:", port));
 }
@@ -34,54 +40,86 @@ Result<env::Address> AddressOf(const std::string& host, uint16_t port) {
 }  // namespace
 
 ServeDoors::ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
-                       env::Executor& blocking, ServerCore& core)
+                       env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus)
     : options_(options),
       loops_(std::move(loops)),
       blocking_(blocking),
       core_(core),
-      regions_(runtime::SystemSharedMemory()) {}
+      gpus_(gpus),
+      pinned_(gpus, options.pinned_pool_bytes),
+      regions_(runtime::SystemSharedMemory(), &gpus),
+      certificates_({*loops_.front(), blocking, runtime::SystemFileSystem()},
+                    options.tls_reload_interval) {}
 
 Status ServeDoors::Open() {
   if (options_.allow_metrics) RETURN_IF_ERROR(OpenMetrics());
   if (options_.allow_grpc) RETURN_IF_ERROR(OpenGrpc());
   if (options_.allow_http) RETURN_IF_ERROR(OpenHttp());
+  certificates_.Start();
   return {};
+}
+
+Result<std::shared_ptr<net::TlsSource>> ServeDoors::OpenTls(const DoorTls& tls,
+                                                            std::string_view what) {
+  if (!tls.on()) {
+    if (!tls.server_cert.empty()) {
+      telemetry::LogWarning(Concat(what, " has a certificate but is told to serve without TLS"));
+    }
+    return std::shared_ptr<net::TlsSource>();
+  }
+  const net::TlsSource::ServerFiles files{tls.server_cert, tls.server_key,
+                                          tls.mutual ? tls.root_cert : ""};
+  std::vector<std::string> paths = {files.certificate_chain, files.key};
+  if (tls.mutual) paths.push_back(files.client_ca);
+  auto source = certificates_.Add(std::string(what), std::move(paths), [files] {
+    return net::TlsSource::ForServer(runtime::SystemFileSystem(), runtime::SystemClock(), files);
+  });
+  return std::move(source).WithContext(what);
 }
 
 Status ServeDoors::OpenMetrics() {
   AddInferenceMetrics(metrics_, core_);
+  if (options_.allow_gpu_metrics) {
+    gpu::AddGpuMetrics(metrics_, gpus_, runtime::SystemClock(), options_.metrics_interval);
+  }
+  net::HttpServer::Options server;
+  ASSIGN_OR_RETURN(server.tls, OpenTls(options_.metrics_tls, kMetrics));
   metrics_server_ = std::make_unique<net::HttpServer>(
-      std::vector<env::EventLoop*>{loops_.front()}, net::HttpServer::Options{},
+      std::vector<env::EventLoop*>{loops_.front()}, server,
       [this](env::EventLoop&) { return NewMetricsFrontend(metrics_); });
   return Listen(*metrics_server_, kInheritedMetrics,
                 options_.metrics_address.empty() ? options_.http_address : options_.metrics_address,
-                options_.metrics_port, false, "Metrics Service");
+                options_.metrics_port, false, kMetrics);
 }
 
 Status ServeDoors::OpenGrpc() {
+  net::HttpServer::Options server;
+  server.limits = options_.grpc_limits;
+  ASSIGN_OR_RETURN(server.tls, OpenTls(options_.grpc_tls, kGrpc));
   GrpcFrontendOptions frontend;
   frontend.server_id = options_.server_id;
-  grpc_ = std::make_unique<net::HttpServer>(
-      loops_, net::HttpServer::Options{}, [this, frontend](env::EventLoop& loop) {
-        return NewGrpcFrontend(core_, loop, blocking_, frontend);
-      });
+  grpc_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
+    return NewGrpcFrontend(core_, loop, blocking_, frontend);
+  });
   return Listen(*grpc_, kInheritedGrpc, options_.grpc_address, options_.grpc_port,
-                options_.reuse_grpc_port, "GRPCInferenceService");
+                options_.reuse_grpc_port, kGrpc);
 }
 
 Status ServeDoors::OpenHttp() {
   net::HttpServer::Options server;
   server.limits.body_bytes_max = options_.http_body_bytes_max;
+  ASSIGN_OR_RETURN(server.tls, OpenTls(options_.http_tls, kHttp));
   HttpFrontendOptions frontend;
   frontend.server_id = options_.server_id;
   frontend.body_bytes_max = options_.http_body_bytes_max;
   frontend.restricted = options_.http_restricted;
   if (options_.allow_client_shm) frontend.shared_memory = &regions_;
+  frontend.pinned = &pinned_;
   http_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
     return NewHttpFrontend(core_, loop, blocking_, frontend);
   });
   return Listen(*http_, kInheritedHttp, options_.http_address, options_.http_port,
-                options_.reuse_http_port, "HTTPService");
+                options_.reuse_http_port, kHttp);
 }
 
 Status ServeDoors::Listen(net::HttpServer& server, int inherited_index, const std::string& host,

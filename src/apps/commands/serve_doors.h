@@ -11,10 +11,12 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/commands/certificate_watch.h"
 #include "apps/commands/serve_flags.h"
 #include "core/base/function.h"
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
+#include "core/gpu/pinned_pool.h"
 #include "core/telemetry/metrics.h"
 #include "network/net/http_server.h"
 #include "serving/server_core/server_core.h"
@@ -24,9 +26,10 @@ namespace tepal::commands {
 
 class ServeDoors {
  public:
-  // All of it outlives the doors. The first loop accepts and serves the metrics page.
+  // All of it outlives the doors. The first loop accepts and serves the metrics page; loading
+  // models and looking at certificates is done on `blocking`.
   ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
-             env::Executor& blocking, ServerCore& core);
+             env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus);
 
   Status Open();
 
@@ -37,22 +40,29 @@ class ServeDoors {
   // Closes what is left at once.
   void Stop();
 
+  // Loads the certificates again, for connections from now on.
+  void ReloadCertificates() { certificates_.ReloadNow(); }
+
  private:
   Status OpenMetrics();
   Status OpenGrpc();
   Status OpenHttp();
   Status Listen(net::HttpServer& server, int inherited_index, const std::string& host,
                 uint16_t port, bool reuse_port, std::string_view what);
+  Result<std::shared_ptr<net::TlsSource>> OpenTls(const DoorTls& tls, std::string_view what);
 
   const ServeOptions& options_;
   const std::vector<env::EventLoop*> loops_;
   env::Executor& blocking_;
   ServerCore& core_;
+  gpu::Gpus& gpus_;
+  gpu::PinnedPool pinned_;
   telemetry::MetricsRegistry metrics_;
   SharedMemoryRegions regions_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<net::HttpServer> grpc_;
   std::unique_ptr<net::HttpServer> metrics_server_;
+  CertificateWatch certificates_;
   int draining_ = 0;
 };
 

@@ -196,6 +196,37 @@ void AddBackendFlags(FlagSet& flags, ServeOptions& options) {
             "May be repeated.");
 }
 
+// "0,1", "GPU-8932f937-…" or "MIG-…": CUDA_VISIBLE_DEVICES ends its list at a word it does not
+// know.
+bool IsGpu(std::string_view word) {
+  if (word.starts_with("GPU-") || word.starts_with("MIG-")) return word.size() > 4;
+  return ParseNumber<uint16_t>(word).has_value();
+}
+
+void AddGpuFlags(FlagSet& flags, ServeOptions& options) {
+  flags.Group("GPUs");
+  flags.Add("gpus",
+            {.placeholder = "list",
+             .default_text = "CUDA_VISIBLE_DEVICES",
+             .boolean = false,
+             .read = [&options](std::string_view text) -> Status {
+               for (const std::string_view word : Split(text, ',')) {
+                 if (IsGpu(word)) continue;
+                 return Expected("indexes, or UUIDs as GPU-... and MIG-..., with commas between");
+               }
+               options.gpus = text;
+               return {};
+             }},
+            "The GPUs and MIG slices to use, by index or UUID. Instance groups count them from 0.");
+  flags.Add("pinned-memory-pool-byte-size",
+            Whole(static_cast<int64_t>(options.pinned_pool_bytes), 0, INT64_MAX,
+                  [&options](int64_t bytes) {
+                    options.pinned_pool_bytes = static_cast<uint64_t>(bytes);
+                  }),
+            "Request bodies are received into at most so much pinned memory once a model is on a "
+            "GPU, into ordinary memory beyond.");
+}
+
 }  // namespace
 
 options::FlagSet ServeFlags(ServeOptions& options) {
@@ -208,6 +239,7 @@ options::FlagSet ServeFlags(ServeOptions& options) {
   AddRepositoryFlags(flags, options);
   AddDoorFlags(flags, options);
   AddBackendFlags(flags, options);
+  AddGpuFlags(flags, options);
   AddRefusedFlags(flags);
   flags.Check([&options](const FlagSet&) { return CheckAll(options); });
   flags.Example("tepal serve --model-repository examples/flower/models",

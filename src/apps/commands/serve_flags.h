@@ -11,10 +11,23 @@
 #include "core/env/network.h"
 #include "core/options/flags.h"
 #include "core/telemetry/log.h"
+#include "network/http/session.h"
 #include "serving/frontend/restricted_apis.h"
 #include "serving/server_core/server_core.h"
 
 namespace tepal::commands {
+
+// TLS of one door.
+struct DoorTls {
+  bool use = false;
+  bool mutual = false;  // A client must show a certificate that root_cert signed. Implies `use`.
+  std::string server_cert, server_key, root_cert;  // Paths of PEM files.
+
+  bool on() const { return use || mutual; }
+};
+
+// Triton's defaults for a gRPC connection.
+http::Limits GrpcLimits();
 
 struct ServeOptions {
   ServerCoreOptions core;
@@ -38,15 +51,27 @@ struct ServeOptions {
   bool reuse_http_port = false;
   int http_thread_count = 0;  // 0: as many as cores, at most 8.
   uint64_t http_body_bytes_max = 64ull << 20;
+  DoorTls http_tls;
 
   bool allow_grpc = true;
   std::string grpc_address = "0.0.0.0";
   uint16_t grpc_port = 8001;
   bool reuse_grpc_port = false;
+  DoorTls grpc_tls;
+  http::Limits grpc_limits = GrpcLimits();  // What the keepalive and age flags set of them.
+
+  std::string gpus;                           // Ours: --gpus. Empty: as the environment says.
+  uint64_t pinned_pool_bytes = 256ull << 20;  // --pinned-memory-pool-byte-size
 
   bool allow_metrics = true;
-  std::string metrics_address;  // Empty: http_address.
+  bool allow_gpu_metrics = true;
+  Duration metrics_interval = 2s;  // --metrics-interval-ms
+  std::string metrics_address;     // Empty: http_address.
   uint16_t metrics_port = 8002;
+  DoorTls metrics_tls;
+
+  // Ours: --tls-reload-secs. How often the files of certificates are looked at; 0: only on SIGHUP.
+  Duration tls_reload_interval = 10s;
 };
 
 // Binds every flag to `options`.

@@ -102,6 +102,22 @@ constexpr std::string_view kTritonFlags[] = {
     "trace-log-frequency",
 };
 
+constexpr std::string_view kOurFlags[] = {
+    "lame-duck-secs",
+    "tls-reload-secs",
+    "http-use-ssl",
+    "http-use-ssl-mutual",
+    "http-server-cert",
+    "http-server-key",
+    "http-root-cert",
+    "metrics-use-ssl",
+    "metrics-use-ssl-mutual",
+    "metrics-server-cert",
+    "metrics-server-key",
+    "metrics-root-cert",
+    "gpus",
+};
+
 struct Parsed {
   ServeOptions options;
   Status status;
@@ -127,15 +143,13 @@ TEST(ServeFlagsTest, EveryFlagOfTheAnchorIsHonouredOrRefusedByName) {
   std::set<std::string_view> known;
   for (const auto& flag : flags.Flags()) known.insert(flag.name);
   for (const std::string_view name : kTritonFlags) EXPECT_TRUE(known.contains(name)) << name;
-  known.erase("lame-duck-secs");  // Ours.
+  for (const std::string_view name : kOurFlags) EXPECT_EQ(known.erase(name), 1u) << name;
   EXPECT_EQ(known.size(), 90u);
 }
 
 TEST(ServeFlagsTest, RefusalsNameTheFlagAndTheReason) {
-  EXPECT_EQ(ParseWith({"--grpc-use-ssl"}).status.message(),
-            "flag --grpc-use-ssl is refused: TLS is not served yet");
-  EXPECT_EQ(ParseWith({"--grpc-keepalive-time", "5"}).status.message(),
-            "flag --grpc-keepalive-time is refused: the gRPC door does not have this setting yet");
+  EXPECT_EQ(ParseWith({"--allow-sagemaker"}).status.message(),
+            "flag --allow-sagemaker is refused: SageMaker's endpoints are not served");
   ServeOptions options;
   const options::FlagSet flags = ServeFlags(options);
   size_t refused = 0;
@@ -147,7 +161,51 @@ TEST(ServeFlagsTest, RefusalsNameTheFlagAndTheReason) {
                                                                " is refused: "))
         << word;
   }
-  EXPECT_GT(refused, 40u);
+  EXPECT_GT(refused, 20u);
+}
+
+TEST(ServeFlagsTest, TlsNeedsItsFiles) {
+  EXPECT_EQ(ParseWith({"--grpc-use-ssl"}).status.message(),
+            "flag --grpc-use-ssl needs --grpc-server-cert");
+  EXPECT_EQ(ParseWith({"--http-use-ssl", "--http-server-cert=c"}).status.message(),
+            "flag --http-use-ssl needs --http-server-key");
+  EXPECT_EQ(ParseWith({"--metrics-use-ssl-mutual=true", "--metrics-server-cert=c",
+                       "--metrics-server-key=k"})
+                .status.message(),
+            "flag --metrics-use-ssl-mutual needs --metrics-root-cert");
+  const Parsed parsed = ParseWith({"--grpc-use-ssl-mutual", "--grpc-server-cert=c",
+                                   "--grpc-server-key=k", "--grpc-root-cert=r"});
+  ASSERT_TRUE(parsed.status.ok()) << parsed.status.message();
+  EXPECT_TRUE(parsed.options.grpc_tls.on());
+  EXPECT_TRUE(parsed.options.grpc_tls.mutual);
+  EXPECT_EQ(parsed.options.grpc_tls.root_cert, "r");
+  EXPECT_FALSE(parsed.options.http_tls.on());
+  EXPECT_TRUE(ParseWith({"--grpc-server-cert=c"}).status.ok());  // Triton ignores it, too.
+}
+
+TEST(ServeFlagsTest, GrpcConnections) {
+  const http::Limits initial = ParseWith({}).options.grpc_limits;
+  EXPECT_EQ(initial.keepalive_time, 7200000ms);
+  EXPECT_EQ(initial.keepalive_timeout, 20000ms);
+  EXPECT_EQ(initial.ping_interval_min, 300000ms);
+  EXPECT_EQ(initial.ping_strikes_max, 2u);
+  EXPECT_FALSE(initial.keepalive_without_streams);
+  EXPECT_EQ(initial.connection_age_max, 0ms);
+  const Parsed parsed = ParseWith(
+      {"--grpc-keepalive-time=1000", "--grpc-keepalive-timeout=200",
+       "--grpc-keepalive-permit-without-calls=1", "--grpc-http2-max-pings-without-data=0",
+       "--grpc-http2-min-recv-ping-interval-without-data=50", "--grpc-http2-max-ping-strikes=0",
+       "--grpc-max-connection-age=3000", "--grpc-max-connection-age-grace=400"});
+  ASSERT_TRUE(parsed.status.ok()) << parsed.status.message();
+  const http::Limits& limits = parsed.options.grpc_limits;
+  EXPECT_EQ(limits.keepalive_time, 1000ms);
+  EXPECT_EQ(limits.keepalive_timeout, 200ms);
+  EXPECT_TRUE(limits.keepalive_without_streams);
+  EXPECT_EQ(limits.ping_interval_min, 50ms);
+  EXPECT_EQ(limits.ping_strikes_max, 0u);
+  EXPECT_EQ(limits.connection_age_max, 3000ms);
+  EXPECT_EQ(limits.connection_age_grace, 400ms);
+  EXPECT_FALSE(ParseWith({"--grpc-keepalive-time=0"}).status.ok());
 }
 
 TEST(ServeFlagsTest, SharedMemoryOfClientsIsOffUntilAllowed) {
@@ -268,6 +326,8 @@ TEST(ServeFlagsTest, SaysWhatIsWrong) {
        "flag --http-thread-count: got '0', expected a whole number from 1 to 1024"},
       {{"--model-repository=/a", "--http-port=8002"},
        "--http-port and --metrics-port are both 8002, expected two different ports"},
+      {{"--model-repository=/a", "--http-address=unix:/x", "--grpc-address=unix:/x"},
+       "--http-address and --grpc-address are both unix:/x, expected two different sockets"},
       {{"--model-repository=/a", "--http-max-input-size=0"},
        "flag --http-max-input-size: got '0', expected at least 1"},
       {{"--model-repository=/a", "--model-config-name=../x"},
