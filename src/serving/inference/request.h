@@ -47,6 +47,16 @@ struct OutputTensor {
   Buffer data;
 };
 
+// Instants of a request's life, for statistics, traces and the timing header. 0 means not reached.
+struct RequestTimes {
+  Instant received{};       // First byte of the request, or when the door began with it.
+  Instant queued{};         // Given to the scheduler.
+  Instant compute_start{};  // Taken from the queue by an instance.
+  Instant compute_input_end{};
+  Instant compute_output_start{};
+  Instant compute_end{};
+};
+
 struct InferenceResponse {
   Status status;  // When not ok, `outputs` is empty.
   std::string model_name;
@@ -54,6 +64,7 @@ struct InferenceResponse {
   std::string id;
   std::vector<OutputTensor> outputs;
   std::vector<Parameter> parameters;
+  RequestTimes times;  // Of the request, in its last response; what its backend did not tell is 0.
 };
 
 class InferenceRequest;
@@ -113,16 +124,6 @@ class RequestLease {
 
  private:
   std::shared_ptr<RequestHost> host_;
-};
-
-// Instants of a request's life, for statistics, traces and the timing header. 0 means not reached.
-struct RequestTimes {
-  Instant received{};       // First byte of the request, or when the door began with it.
-  Instant queued{};         // Given to the scheduler.
-  Instant compute_start{};  // Taken from the queue by an instance.
-  Instant compute_input_end{};
-  Instant compute_output_start{};
-  Instant compute_end{};
 };
 
 class InferenceRequest {

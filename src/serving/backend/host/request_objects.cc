@@ -146,6 +146,7 @@ std::unique_ptr<InferenceResponse> TRITONBACKEND_Request::NewResponse() const {
 
 void TRITONBACKEND_Request::Deliver() {
   RecordOutcome();
+  if (held != nullptr) held->times = times;
   // The request goes first, so that whoever hears the answer no longer finds it counted.
   request.reset();
   { const tepal::RequestLease ending = std::move(lease); }

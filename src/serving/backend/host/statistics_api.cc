@@ -32,6 +32,10 @@ TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportStatistics(
   }
   if (request->reported) return nullptr;
   request->reported = true;
+  request->times.compute_start = InstantOf(exec_start_ns);
+  request->times.compute_input_end = InstantOf(compute_start_ns);
+  request->times.compute_output_start = InstantOf(compute_end_ns);
+  request->times.compute_end = InstantOf(exec_end_ns);
   const TRITONBACKEND_Model& model = *instance->model;
   const tepal::Duration total = model.clock->Now() - request->times.received;
   if (!success) {
