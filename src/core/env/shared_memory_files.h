@@ -1,4 +1,4 @@
-// The seam to POSIX shared memory objects, which another process of this machine has made.
+// The seam to POSIX shared memory objects, which processes of one machine have in common.
 
 #pragma once
 
@@ -30,6 +30,13 @@ class SharedMemoryFiles {
   // kNotFound: it cannot be opened; kOutOfRange: it ends before that, or `size` is 0.
   virtual Result<std::unique_ptr<SharedMapping>> Map(const std::string& key, uint64_t offset,
                                                      uint64_t size) = 0;
+
+  // A new object of `size` zero bytes, which goes when the mapping does: processes that have mapped
+  // it keep its bytes. Readable and writable by this user alone. kAlreadyExists.
+  virtual Result<std::unique_ptr<SharedMapping>> Create(const std::string& key, uint64_t size) {
+    (void)size;
+    return Unimplemented("making shared memory " + key + " is not supported here");
+  }
 };
 
 }  // namespace tepal::env

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "core/base/text.h"
 #include "core/runtime/runtime.h"
@@ -24,6 +25,19 @@ class Mapping final : public env::SharedMapping {
  private:
   void* const start_;
   const size_t mapped_, lead_, size_;
+};
+
+// Removed with its mapping.
+class OwnMapping final : public env::SharedMapping {
+ public:
+  explicit OwnMapping(std::string key) : key_(std::move(key)) {}
+  ~OwnMapping() override { shm_unlink(key_.c_str()); }
+  void Own(std::unique_ptr<env::SharedMapping> mapping) { mapping_ = std::move(mapping); }
+  std::span<std::byte> bytes() override { return mapping_->bytes(); }
+
+ private:
+  const std::string key_;
+  std::unique_ptr<env::SharedMapping> mapping_;
 };
 
 class PosixSharedMemory final : public env::SharedMemoryFiles {
@@ -53,6 +67,20 @@ class PosixSharedMemory final : public env::SharedMemoryFiles {
     if (start == MAP_FAILED) return Status::FromErrno(errno, "mapping shared memory " + key);
     return std::unique_ptr<env::SharedMapping>(
         std::make_unique<Mapping>(start, lead + size, lead, size));
+  }
+
+  Result<std::unique_ptr<env::SharedMapping>> Create(const std::string& key,
+                                                     uint64_t size) override {
+    const UniqueFd object(shm_open(key.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!object.valid()) return Status::FromErrno(errno, "making shared memory " + key);
+    auto own = std::make_unique<OwnMapping>(key);
+    // Not ftruncate: without the memory, writing later would end this process.
+    if (const int error = posix_fallocate(object.get(), 0, static_cast<off_t>(size)); error != 0) {
+      return Status::FromErrno(error, Concat("making shared memory ", key, " of ", size, " bytes"));
+    }
+    ASSIGN_OR_RETURN(auto mapping, Map(key, 0, size));
+    own->Own(std::move(mapping));
+    return std::unique_ptr<env::SharedMapping>(std::move(own));
   }
 };
 

@@ -51,5 +51,28 @@ TEST_F(SharedMemoryFilesTest, RefusesWhatIsNotThere) {
   EXPECT_EQ(code(key_, 4, UINT64_MAX - 1), StatusCode::kOutOfRange);
 }
 
+TEST_F(SharedMemoryFilesTest, MakesObjectsThatGoWithTheirMapping) {
+  const std::string key = key_ + "_made";
+  auto made = SystemSharedMemory().Create(key, 100);
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  EXPECT_EQ((*made)->bytes().size(), 100u);
+  EXPECT_EQ(SystemSharedMemory().Create(key, 100).status().code(), StatusCode::kAlreadyExists);
+  auto mapped = SystemSharedMemory().Map(key, 50, 50);
+  ASSERT_TRUE(mapped.ok()) << mapped.status().message();
+  EXPECT_EQ((*mapped)->bytes()[0], std::byte{0});
+  (*made)->bytes()[50] = std::byte{7};
+  EXPECT_EQ((*mapped)->bytes()[0], std::byte{7});
+
+  made->reset();
+  EXPECT_EQ(SystemSharedMemory().Map(key, 0, 1).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ((*mapped)->bytes()[0], std::byte{7});
+}
+
+TEST_F(SharedMemoryFilesTest, LeavesNothingBehindWhenMakingFails) {
+  const std::string key = key_ + "_failed";
+  EXPECT_FALSE(SystemSharedMemory().Create(key, 0).ok());
+  EXPECT_EQ(SystemSharedMemory().Map(key, 0, 1).status().code(), StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace tepal::runtime

@@ -2,68 +2,14 @@
 
 #include <cmath>
 
+#include "core/json/value.h"
 #include "serving/client/load_report.h"
 #include "serving/client/plot.h"
-#include "serving/client/v2_client.h"
 
 namespace tepal::client {
 namespace {
 
-net::HttpClient::Response Answer(int status, std::string_view body) {
-  net::HttpClient::Response response;
-  response.head.status = status;
-  response.body = Buffer::Copy(body);
-  return response;
-}
-
-TEST(V2Client, EncodesJsonThenTensors) {
-  InferCall call;
-  call.model = "m";
-  call.inputs.push_back({"x", DataType::kFp32, {1, 2}, Buffer::Copy("12345678")});
-  call.output = "y";
-  call.classification = 3;
-  const EncodedRequest request = EncodeInfer(call);
-  EXPECT_EQ(request.head.target, "/v2/models/m/infer");
-  EXPECT_EQ(request.head.headers.Get("inference-header-content-length"),
-            std::to_string(request.body[0].size()));
-  EXPECT_EQ(request.head.content_length, request.body[0].size() + 8);
-  EXPECT_EQ(
-      request.body[0].text(),
-      R"({"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":)"
-      R"({"binary_data_size":8}}],"outputs":[{"name":"y","parameters":{"classification":3}}]})");
-  EXPECT_EQ(request.body[1].text(), "12345678");
-}
-
-TEST(V2Client, ReadsAnswersAndErrors) {
-  const auto answer = DecodeInfer(Answer(
-      200, R"({"model_name":"m","model_version":"2","outputs":[{"name":"y","datatype":"BYTES",)"
-           R"("shape":[1,1],"data":["0.5:3:sunflowers"]}]})"));
-  ASSERT_TRUE(answer.ok()) << answer.status().message();
-  EXPECT_EQ(answer->model_version, "2");
-  ASSERT_EQ(answer->outputs.size(), 1u);
-  EXPECT_EQ(*(*answer->outputs[0].data.AsArray())[0].AsString(), "0.5:3:sunflowers");
-
-  EXPECT_EQ(DecodeInfer(Answer(404, R"({"error":"no such model"})")).status().message(),
-            "the server answered 404: no such model");
-  EXPECT_EQ(DecodeInfer(Answer(502, "Bad gateway")).status().message(),
-            "the server answered 502: Bad gateway");
-  EXPECT_FALSE(DecodeInfer(Answer(200, "[")).ok());
-  EXPECT_FALSE(DecodeInfer(Answer(200, "{}")).ok());
-}
-
-TEST(V2Client, ReadsMetadataWithShapesAsNumbersOrText) {
-  const auto model = DecodeMetadata(Answer(
-      200, R"({"name":"m","platform":"p","inputs":[{"name":"x","datatype":"FP32",)"
-           R"("shape":[-1,3]}],"outputs":[{"name":"y","datatype":"INT64","shape":["-1","5"]}]})"));
-  ASSERT_TRUE(model.ok()) << model.status().message();
-  EXPECT_EQ(model->inputs[0].shape, (Shape{-1, 3}));
-  EXPECT_EQ(model->outputs[0].shape, (Shape{-1, 5}));
-  EXPECT_FALSE(
-      DecodeMetadata(Answer(200, R"({"inputs":[{"name":"x","datatype":"FLOAT"}],"outputs":[]})"))
-          .ok());
-}
-
-TEST(V2Client, ReadsClassesWithAndWithoutLabels) {
+TEST(InferCall, ReadsClassesWithAndWithoutLabels) {
   const auto labelled = ParseClassification("0.962:3:sun:flowers");
   ASSERT_TRUE(labelled.ok());
   EXPECT_DOUBLE_EQ(labelled->score, 0.962);
@@ -73,6 +19,16 @@ TEST(V2Client, ReadsClassesWithAndWithoutLabels) {
   for (const char* bad : {"", "0.5", "x:1", "0.5:x", ":"}) {
     EXPECT_FALSE(ParseClassification(bad).ok()) << bad;
   }
+}
+
+TEST(InferCall, ReadsStrings) {
+  using namespace std::string_view_literals;
+  const Buffer data = Buffer::Copy("\3\0\0\0one\0\0\0\0\1\0\0\0x"sv);
+  const auto strings = ReadStrings(data);
+  ASSERT_TRUE(strings.ok()) << strings.status().message();
+  EXPECT_EQ(*strings, (std::vector<std::string_view>{"one", "", "x"}));
+  EXPECT_FALSE(ReadStrings(Buffer::Copy("\3\0\0\0on"sv)).ok());
+  EXPECT_FALSE(ReadStrings(Buffer::Copy("\3\0"sv)).ok());
 }
 
 LoadReport SmallReport() {
@@ -89,6 +45,7 @@ LoadReport SmallReport() {
     report.succeeded += interval.succeeded;
   }
   report.phases.push_back(report.intervals.front());
+  report.costs.push_back({4.5, 12.5, PhaseCost::Work{2.5, 7, 1, 30, 2}});
   report.failed = 2;
   report.failures["HTTP 503: busy"] = 2;
   return report;
@@ -98,12 +55,18 @@ TEST(LoadReport, TableCsvAndJsonSayTheSame) {
   const LoadReport report = SmallReport();
   EXPECT_NE(ReportTable(report).find("4 clients"), std::string::npos);
   EXPECT_NE(ReportTable(report).find("failed 2 times: HTTP 503: busy"), std::string::npos);
-  EXPECT_NE(ReportCsv(report).find("\n4,0,1,100,0,100,2,0,9,0\n"), std::string::npos)
+  EXPECT_NE(ReportCsv(report).find("\n4,0,1,100,0,100,2,0,9,0,4.5,12.5,7,30,2.5\n"),
+            std::string::npos)
       << ReportCsv(report);
+  EXPECT_NE(ReportTable(report).find("4.5     12.5       7"), std::string::npos)
+      << ReportTable(report);
   const auto parsed = json::Parse(ReportJson(report));
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
   EXPECT_EQ(parsed->Find("intervals")->AsArray()->size(), 20u);
   EXPECT_EQ(*parsed->Find("failed")->AsInt(), 2);
+  const json::Value& cost = parsed->Find("costs_per_request")->AsArray()->front();
+  EXPECT_EQ(cost.Find("server_cpu_us")->AsNumber(), 12.5);
+  EXPECT_EQ(cost.Find("rows_per_execution")->AsNumber(), 2.5);
 }
 
 TEST(Plot, DrawsItsSeriesInTheirColours) {

@@ -16,23 +16,16 @@ struct Measurement {
       std::make_unique<telemetry::LatencyHistogram>();
   int64_t max_us = 0;
 
-  void Add(bool ok, int64_t latency_us) {
-    ++(ok ? succeeded : failed);
-    if (!ok) return;
+  void AddSuccess(int64_t latency_us) {
+    ++succeeded;
     latency->Record(latency_us);
     max_us = std::max(max_us, latency_us);
   }
 };
 
 struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
-  Impl(env::EventLoop& event_loop, net::HttpClient& http, env::Address to,
-       std::vector<EncodedRequest> to_send, Options how)
-      : loop(event_loop),
-        client(http),
-        server(std::move(to)),
-        requests(std::move(to_send)),
-        options(std::move(how)),
-        random(options.seed) {}
+  Impl(env::EventLoop& event_loop, LoadTarget& to, Options how)
+      : loop(event_loop), target(to), options(std::move(how)), random(options.seed) {}
 
   const LoadPhase& CurrentPhase() const { return options.phases[phase]; }
 
@@ -56,10 +49,15 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void EndPhase() {
-    report.phases.push_back(Close(phase_measured));
+    ClosePhase();
     loop.Cancel(arrival_timer);
     ++phase;
     BeginPhase();
+  }
+
+  void ClosePhase() {
+    report.phases.push_back(Close(phase_measured));
+    if (calls.on_edge) calls.on_edge();
   }
 
   // Exponential gaps make a Poisson process.
@@ -74,7 +72,7 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
         if (in_flight < options.in_flight_max) {
           SendNext(next_arrival, false);
         } else {
-          Count(false, 0, "not sent: too many unanswered requests");
+          CountFailure("not sent: too many unanswered requests");
         }
         next_arrival += ArrivalGap();
       }
@@ -86,27 +84,22 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void SendNext(Instant due, bool closed_loop) {
-    const EncodedRequest& request = requests[turn++ % requests.size()];
     ++in_flight;
-    client.Fetch(
-        server, request.head, request.body, options.request_time_max,
-        [self = weak_from_this(), due, closed_loop](Result<net::HttpClient::Response> response) {
-          if (const auto impl = self.lock()) impl->OnAnswer(due, closed_loop, response);
-        });
+    if (++turn == target.requests()) turn = 0;
+    target.Send(turn, [self = weak_from_this(), due, closed_loop](Result<Buffer> answer) {
+      if (const auto impl = self.lock()) impl->OnAnswer(due, closed_loop, answer);
+    });
   }
 
-  void OnAnswer(Instant due, bool closed_loop, const Result<net::HttpClient::Response>& response) {
+  void OnAnswer(Instant due, bool closed_loop, const Result<Buffer>& answer) {
     --in_flight;
-    const bool ok = response.ok() && response->head.status == 200;
-    std::string reason;
-    if (!response.ok()) {
-      reason = response.status().message();
-    } else if (!ok) {
-      reason = Concat("HTTP ", response->head.status, ": ", response->body.text().substr(0, 160));
+    if (answer.ok()) {
+      CountSuccess(ToMicroseconds(loop.Now() - due));
+    } else {
+      CountFailure(answer.status().message());
     }
-    Count(ok, ToMicroseconds(loop.Now() - due), reason);
     if (closed_loop) {
-      if (ok) {
+      if (answer.ok()) {
         ContinueClient();
       } else {
         loop.RunAfter(options.pause_after_failure, [self = weak_from_this()] {
@@ -129,11 +122,16 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  void Count(bool ok, int64_t latency_us, const std::string& reason) {
-    interval_measured.Add(ok, latency_us);
-    phase_measured.Add(ok, latency_us);
-    ++(ok ? report.succeeded : report.failed);
-    if (ok) return;
+  void CountSuccess(int64_t latency_us) {
+    interval_measured.AddSuccess(latency_us);
+    phase_measured.AddSuccess(latency_us);
+    ++report.succeeded;
+  }
+
+  void CountFailure(const std::string& reason) {
+    ++interval_measured.failed;
+    ++phase_measured.failed;
+    ++report.failed;
     const bool room = report.failures.size() < kReasonsMax || report.failures.contains(reason);
     ++report.failures[room ? reason : "other reasons"];
   }
@@ -157,7 +155,7 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
 
   void OnInterval() {
     report.intervals.push_back(Close(interval_measured));
-    if (on_interval) on_interval(report.intervals.back());
+    if (calls.on_interval) calls.on_interval(report.intervals.back());
     interval_measured = {};
     interval_measured.begin = loop.Now();
     interval_timer = loop.RunAfter(options.interval, [this] { OnInterval(); });
@@ -176,32 +174,28 @@ struct LoadGenerator::Impl : std::enable_shared_from_this<Impl> {
       report.intervals.push_back(Close(interval_measured));
     }
     // Not from inside whatever noticed the end.
-    loop.Post([self = shared_from_this()] { self->done(self->report); });
+    loop.Post([self = shared_from_this()] { self->calls.done(self->report); });
   }
 
   env::EventLoop& loop;
-  net::HttpClient& client;
-  const env::Address server;
-  const std::vector<EncodedRequest> requests;
+  LoadTarget& target;
   const Options options;
   env::SeededRandom random;
-  Function<void(const LoadInterval&)> on_interval;
-  Function<void(const LoadReport&)> done;
+  Calls calls;
   LoadReport report;
   Measurement interval_measured, phase_measured;
   Instant started{}, next_arrival{};
-  size_t phase = 0, turn = 0;
-  int clients = 0;  // Closed loop: sending or pausing.
+  size_t phase = 0;
+  size_t turn = static_cast<size_t>(-1);  // Of the target's requests, the one sent last.
+  int clients = 0;                        // Closed loop: sending or pausing.
   int64_t in_flight = 0;
   bool stopping = false, finishing = false, finished = false;
   env::EventLoop::TimerId phase_timer = 0, arrival_timer = 0, interval_timer = 0;
 };
 
-LoadGenerator::LoadGenerator(env::EventLoop& loop, net::HttpClient& client, env::Address server,
-                             std::vector<EncodedRequest> requests, Options options)
-    : impl_(std::make_shared<Impl>(loop, client, std::move(server), std::move(requests),
-                                   std::move(options))) {
-  TEPAL_CHECK(!impl_->requests.empty());
+LoadGenerator::LoadGenerator(env::EventLoop& loop, LoadTarget& target, Options options)
+    : impl_(std::make_shared<Impl>(loop, target, std::move(options))) {
+  TEPAL_CHECK(target.requests() > 0);
   TEPAL_CHECK(!impl_->options.phases.empty());
 }
 
@@ -211,15 +205,14 @@ LoadGenerator::~LoadGenerator() {
   impl_->loop.Cancel(impl_->interval_timer);
 }
 
-void LoadGenerator::Start(Function<void(const LoadInterval&)> on_interval,
-                          Function<void(const LoadReport&)> done) {
-  impl_->on_interval = std::move(on_interval);
-  impl_->done = std::move(done);
+void LoadGenerator::Start(Calls calls) {
+  impl_->calls = std::move(calls);
   impl_->started = impl_->loop.Now();
   impl_->interval_measured.begin = impl_->started;
   Impl* impl = impl_.get();
   impl->interval_timer =
       impl->loop.RunAfter(impl->options.interval, [impl] { impl->OnInterval(); });
+  if (impl->calls.on_edge) impl->calls.on_edge();
   impl->BeginPhase();
 }
 
@@ -228,7 +221,7 @@ void LoadGenerator::Stop() {
   impl_->stopping = true;
   impl_->loop.Cancel(impl_->phase_timer);
   impl_->loop.Cancel(impl_->arrival_timer);
-  if (!impl_->finishing) impl_->report.phases.push_back(impl_->Close(impl_->phase_measured));
+  if (!impl_->finishing) impl_->ClosePhase();
   impl_->Finish();
 }
 

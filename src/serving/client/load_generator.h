@@ -3,8 +3,8 @@
 // Closed loop: so many clients, each sending its next request when the last one is answered. Open
 // loop: Poisson arrivals at a rate, however long answers take; latency then counts from the moment
 // a request was due, so that a stalled server is not measured less often (coordinated omission).
-// Never retries and never hides: whatever is not a 200 is a failure, counted with its reason.
-// Lives on one loop; owned by it.
+// Never retries and never hides: what its LoadTarget calls an error is a failure, counted with its
+// reason. Lives on one loop; owned by it.
 
 #pragma once
 
@@ -16,8 +16,8 @@
 
 #include "core/env/random.h"
 #include "core/telemetry/metrics.h"
-#include "network/net/http_client.h"
-#include "serving/client/v2_client.h"
+#include "serving/client/load_target.h"
+#include "serving/client/server_watch.h"
 
 namespace tepal::client {
 
@@ -50,6 +50,7 @@ struct LoadReport {
   uint64_t succeeded = 0;
   uint64_t failed = 0;
   std::map<std::string, uint64_t> failures;  // By reason; at most kReasonsMax of them.
+  std::vector<PhaseCost> costs;              // As phases, where they were watched.
 };
 
 class LoadGenerator {
@@ -59,22 +60,24 @@ class LoadGenerator {
   struct Options {
     std::vector<LoadPhase> phases;
     Duration interval = 1s;
-    Duration request_time_max = 60s;
     // Open loop: arrivals above this many unanswered requests are failures "not sent".
     int64_t in_flight_max = 4096;
     Duration pause_after_failure = 10ms;  // Closed loop: a client waits before it tries again.
     uint64_t seed = 1;
   };
 
-  // `requests` are sent in turn. `client` and its loop outlive this.
-  LoadGenerator(env::EventLoop& loop, net::HttpClient& client, env::Address server,
-                std::vector<EncodedRequest> requests, Options options);
+  // The target's requests are sent in turn. `target` and its loop outlive this.
+  LoadGenerator(env::EventLoop& loop, LoadTarget& target, Options options);
   ~LoadGenerator();
 
-  // `on_interval` runs once an interval; `done` once, after the last phase, when every request has
-  // been answered or has failed.
-  void Start(Function<void(const LoadInterval&)> on_interval,
-             Function<void(const LoadReport&)> done);
+  // What Start calls; each but `done` may be empty.
+  struct Calls {
+    Function<void(const LoadInterval&)> on_interval;  // Once an interval.
+    Function<void()> on_edge;  // When the first phase begins, and whenever one has ended.
+    // Once, after the last phase, when every request has been answered or has failed.
+    Function<void(const LoadReport&)> done;
+  };
+  void Start(Calls calls);
 
   // Ends the run early: no new requests, then `done`.
   void Stop();

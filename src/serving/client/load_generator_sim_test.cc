@@ -59,11 +59,14 @@ LoadReport Simulate(uint64_t seed, std::vector<LoadPhase> phases, Duration wait,
     LoadGenerator::Options options;
     options.phases = std::move(phases);
     options.seed = seed;
-    LoadGenerator generator(client_loop, client, kAddress, {request}, options);
-    generator.Start(nullptr, [&](const LoadReport& result) {
+    const auto target = NewHttpTarget(client, kAddress, {request}, 60s);
+    LoadGenerator generator(client_loop, *target, options);
+    LoadGenerator::Calls calls;
+    calls.done = [&](const LoadReport& result) {
       report = result;
       done = true;
-    });
+    };
+    generator.Start(std::move(calls));
     EXPECT_TRUE(world.RunUntil([&] { return done; }, 600s)) << "seed " << seed;
   }
   return report;

@@ -35,9 +35,63 @@ void WriteIntervals(json::Writer& out, std::string_view key,
   out.EndArray();
 }
 
+void WriteCost(json::Writer& out, const PhaseCost& cost) {
+  out.BeginObject().Key("client_cpu_us").Double(cost.client_cpu_us);
+  if (cost.server_cpu_us) out.Key("server_cpu_us").Double(*cost.server_cpu_us);
+  if (cost.work) {
+    out.Key("rows_per_execution").Double(cost.work->rows_per_execution);
+    out.Key("queue_us").Double(cost.work->queue_us);
+    out.Key("compute_input_us").Double(cost.work->compute_input_us);
+    out.Key("compute_infer_us").Double(cost.work->compute_infer_us);
+    out.Key("compute_output_us").Double(cost.work->compute_output_us);
+  }
+  out.EndObject();
+}
+
 std::string LoadText(const LoadInterval& interval) {
   if (interval.rate_per_s > 0) return Concat(interval.rate_per_s, "/s");
   return interval.concurrency > 0 ? Concat(interval.concurrency, " clients") : "pause";
+}
+
+// Empty where nothing is known.
+std::string Cell(const std::optional<double>& value, const char* format) {
+  char text[40] = "-";
+  if (value) std::snprintf(text, sizeof(text), format, *value);
+  return text;
+}
+
+std::string CostTable(const LoadReport& report) {
+  if (report.costs.empty()) return "";
+  std::string table =
+      "\n                CPU us/request      by the server's statistics, us/request\n"
+      "load              client   server   queue   input   infer  output  rows/execution\n";
+  char row[200];
+  for (size_t i = 0; i < report.costs.size(); ++i) {
+    const PhaseCost& cost = report.costs[i];
+    const auto work = [&](double PhaseCost::Work::*member) {
+      return cost.work ? std::optional<double>(*cost.work.*member) : std::nullopt;
+    };
+    std::snprintf(row, sizeof(row), "%-14s %9.1f %8s %7s %7s %7s %7s %15s\n",
+                  LoadText(report.phases[i]).c_str(), cost.client_cpu_us,
+                  Cell(cost.server_cpu_us, "%.1f").c_str(),
+                  Cell(work(&PhaseCost::Work::queue_us), "%.0f").c_str(),
+                  Cell(work(&PhaseCost::Work::compute_input_us), "%.0f").c_str(),
+                  Cell(work(&PhaseCost::Work::compute_infer_us), "%.0f").c_str(),
+                  Cell(work(&PhaseCost::Work::compute_output_us), "%.0f").c_str(),
+                  Cell(work(&PhaseCost::Work::rows_per_execution), "%.2f").c_str());
+    table += row;
+  }
+  return table;
+}
+
+std::string CostCells(const LoadReport& report, size_t phase) {
+  if (phase >= report.costs.size()) return ",,,,,";
+  const PhaseCost& cost = report.costs[phase];
+  std::string cells = Concat(",", cost.client_cpu_us, ",");
+  if (cost.server_cpu_us) cells += Concat(*cost.server_cpu_us);
+  if (!cost.work) return cells + ",,,";
+  return Concat(cells, ",", cost.work->queue_us, ",", cost.work->compute_infer_us, ",",
+                cost.work->rows_per_execution);
 }
 
 }  // namespace
@@ -57,6 +111,11 @@ std::string ReportJson(const LoadReport& report) {
   for (const auto& [reason, count] : report.failures) out.Key(reason).Uint(count);
   out.EndObject();
   WriteIntervals(out, "phases", report.phases);
+  if (!report.costs.empty()) {
+    out.Key("costs_per_request").BeginArray();
+    for (const PhaseCost& cost : report.costs) WriteCost(out, cost);
+    out.EndArray();
+  }
   WriteIntervals(out, "intervals", report.intervals);
   out.EndObject();
   return out.Take();
@@ -76,6 +135,7 @@ std::string ReportTable(const LoadReport& report) {
                   Milliseconds(phase.p99_us), Milliseconds(phase.max_us));
     table += row;
   }
+  table += CostTable(report);
   for (const auto& [reason, count] : report.failures) {
     table += Concat("failed ", count, " times: ", reason, "\n");
   }
@@ -85,12 +145,14 @@ std::string ReportTable(const LoadReport& report) {
 std::string ReportCsv(const LoadReport& report) {
   std::string csv =
       "concurrency,rate_per_s,seconds,succeeded,failed,throughput_per_s,p50_ms,p90_ms,p99_ms,"
-      "max_ms\n";
-  for (const LoadInterval& phase : report.phases) {
+      "max_ms,client_cpu_us,server_cpu_us,queue_us,compute_infer_us,rows_per_execution\n";
+  for (size_t i = 0; i < report.phases.size(); ++i) {
+    const LoadInterval& phase = report.phases[i];
     csv += Concat(phase.concurrency, ",", phase.rate_per_s, ",", ToSeconds(phase.end - phase.begin),
                   ",", phase.succeeded, ",", phase.failed, ",", phase.throughput_per_s(), ",",
                   Milliseconds(phase.p50_us), ",", Milliseconds(phase.p90_us), ",",
-                  Milliseconds(phase.p99_us), ",", Milliseconds(phase.max_us), "\n");
+                  Milliseconds(phase.p99_us), ",", Milliseconds(phase.max_us), CostCells(report, i),
+                  "\n");
   }
   return csv;
 }

@@ -15,7 +15,7 @@ std::string IntervalJson(const LoadInterval& interval);
 // The whole report: phases, intervals, totals, failures by reason. Milliseconds and seconds.
 std::string ReportJson(const LoadReport& report);
 
-// One row a phase, aligned for a terminal.
+// One row a phase, aligned for a terminal; then what each phase cost, where that was watched.
 std::string ReportTable(const LoadReport& report);
 
 // One row a phase with a header row (RFC 4180, no quoting needed).

@@ -1,7 +1,6 @@
 #include "serving/client/photo_input.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/text.h"
 
@@ -37,25 +36,6 @@ InferInput PhotoInput(const TensorDeclaration& input, const image::Image& photo,
                       const image::Preprocessing& preprocessing) {
   InferInput tensor{input.name, input.type, input.shape, image::ToTensor(photo, preprocessing)};
   if (tensor.shape.size() == 4) tensor.shape.front() = 1;
-  return tensor;
-}
-
-Result<InferInput> ZeroInput(const TensorDeclaration& input, const Shape& shape_override) {
-  InferInput tensor{input.name, input.type, shape_override, {}};
-  if (tensor.shape.empty()) tensor.shape = input.shape;
-  for (int64_t& dimension : tensor.shape) dimension = dimension < 0 ? 1 : dimension;
-  const auto elements = ElementCount(tensor.shape);
-  const size_t size = DataTypeSize(input.type);
-  if (size == 0) {
-    return InvalidArgument(Concat("input '", input.name, "' is ", DataTypeName(input.type),
-                                  "; only types of a fixed size can be filled with zeros"));
-  }
-  if (!elements || *elements > (int64_t{1} << 28)) {
-    return InvalidArgument(Concat("input '", input.name, "' with shape ", ShapeText(tensor.shape),
-                                  " is too large; expected at most 268435456 elements"));
-  }
-  tensor.data = Buffer::Allocate(static_cast<size_t>(*elements) * size);
-  std::memset(tensor.data.data(), 0, tensor.data.size());
   return tensor;
 }
 

@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "serving/client/v2_client.h"
+#include "serving/client/infer_call.h"
 #include "serving/image/image.h"
 
 namespace tepal::client {
@@ -15,8 +15,5 @@ Result<image::Preprocessing> PreprocessingFor(const TensorDeclaration& input, fl
 // One photo, a batch of one where the model batches.
 InferInput PhotoInput(const TensorDeclaration& input, const image::Image& photo,
                       const image::Preprocessing& preprocessing);
-
-// Zeros for an input without photos: every -1 becomes 1. kInvalidArgument for BYTES.
-Result<InferInput> ZeroInput(const TensorDeclaration& input, const Shape& shape_override);
 
 }  // namespace tepal::client

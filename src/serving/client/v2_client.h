@@ -1,94 +1,53 @@
-// A client of the v2 inference protocol over HTTP, with the binary tensor extension: works against
-// any server that speaks it.
+// A client of the v2 inference protocol, over HTTP or gRPC: works against any server that speaks
+// it, and with Triton's extensions where they are asked for.
 //
-// Sources: the Open Inference Protocol (KServe v2) and Triton's binary_tensor_data and
-// classification extensions. Used on the loop of its HttpClient. Sends each request once: retrying
-// is the caller's.
+// Used on the loop of its HttpClient. Sends each request once: retrying is the caller's. Decides
+// nothing about tensors: what fits a model is for tensor_input.h and the server.
+// Sources: the Open Inference Protocol (KServe v2); Triton's extensions binary_tensor_data,
+// classification, statistics, model_configuration, system_shared_memory.
 
 #pragma once
 
+#include <memory>
 #include <string>
-#include <vector>
 
-#include "core/json/value.h"
 #include "network/net/http_client.h"
-#include "serving/tensor/data_type.h"
-#include "serving/tensor/shape.h"
+#include "serving/client/infer_call.h"
 
 namespace tepal::client {
 
-struct TensorDeclaration {
-  std::string name;
-  DataType type = DataType::kInvalid;
-  Shape shape;  // -1 where any length is taken; the first of them is the batch where there is one.
-};
-
-struct ModelDeclaration {
-  std::string name;
-  std::string platform;
-  std::vector<TensorDeclaration> inputs, outputs;
-};
-
-struct InferInput {
-  std::string name;
-  DataType type = DataType::kInvalid;
-  Shape shape;
-  Buffer data;  // Little endian, as the binary extension has it.
-};
-
-struct InferCall {
-  std::string model;
-  std::vector<InferInput> inputs;
-  std::string output;      // Empty: all of them.
-  int classification = 0;  // Top classes wanted of `output`; 0: its values.
-};
-
-struct InferOutput {
-  std::string name;
-  std::string datatype;
-  Shape shape;
-  json::Value data;  // The JSON array.
-};
-
-struct InferAnswer {
-  std::string model_version;
-  std::vector<InferOutput> outputs;
-};
-
-// "sunflowers" from "0.962:3:sunflowers": what the classification extension answers. Without a
-// label file there is no label.
-struct Classification {
-  double score = 0;
-  int64_t index = 0;
-  std::string label;
-};
-Result<Classification> ParseClassification(std::string_view text);
-
-// The request as it goes on the wire: a head with its headers, and the body: a JSON part, then the
-// tensors' bytes (shared, not copied).
-struct EncodedRequest {
-  http::RequestHead head;
-  BufferList body;
-};
-EncodedRequest EncodeInfer(const InferCall& call);
-
-// A status other than 200 becomes the server's own words, with the status in front.
-Result<InferAnswer> DecodeInfer(const net::HttpClient::Response& response);
-Result<ModelDeclaration> DecodeMetadata(const net::HttpClient::Response& response);
-
 class V2Client {
  public:
-  // `client` and its loop outlive this.
-  V2Client(net::HttpClient& client, env::Address server);
+  template <typename T>
+  using Done = Function<void(Result<T>)>;
 
-  // Each calls `done` once, later.
-  void Metadata(const std::string& model, Duration time_max,
-                Function<void(Result<ModelDeclaration>)> done);
-  void Infer(const InferCall& call, Duration time_max, Function<void(Result<InferAnswer>)> done);
+  // Calls not answered yet are dropped without a word.
+  virtual ~V2Client() = default;
 
- private:
-  net::HttpClient& client_;
-  const env::Address server_;
+  // Each calls `done` once. An error that the server answered has its words, with its status in
+  // front.
+  virtual void Server(Duration time_max, Done<ServerDeclaration> done) = 0;
+  virtual void Metadata(const std::string& model, Duration time_max,
+                        Done<ModelDeclaration> done) = 0;
+  virtual void Limits(const std::string& model, Duration time_max, Done<ModelLimits> done) = 0;
+  virtual void Statistics(const std::string& model, Duration time_max,
+                          Done<ModelStatistics> done) = 0;
+  virtual void Infer(const InferCall& call, Duration time_max, Done<InferAnswer> done) = 0;
+  virtual void Register(const SharedRegion& region, Duration time_max,
+                        Function<void(Status)> done) = 0;
+  virtual void Unregister(const std::string& region, Duration time_max,
+                          Function<void(Status)> done) = 0;
 };
+
+// `client` and `loop`, which is its loop, outlive the result.
+std::unique_ptr<V2Client> NewHttpV2Client(net::HttpClient& client, env::Address server);
+
+struct GrpcV2Options {
+  bool streaming = false;  // Inferences go over one ModelStreamInfer stream, any number at once.
+  Duration stream_time_max = 60s;  // Of one of those, instead of the limit given with it.
+};
+// `client` speaks HTTP/2.
+std::unique_ptr<V2Client> NewGrpcV2Client(env::EventLoop& loop, net::HttpClient& client,
+                                          env::Address server, GrpcV2Options options);
 
 }  // namespace tepal::client
