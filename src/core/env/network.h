@@ -73,6 +73,10 @@ class Stream {
   // whichever is watched; nothing is reported while neither is.
   virtual void Watch(bool readable, bool writable) = 0;
 
+  // A wish: to report fewer than `bytes` bytes to read only once the peer has no more to send; 1 to
+  // begin with. What streams cannot do they leave.
+  virtual void WaitFor(size_t /*bytes*/) {}
+
   // Up to into.size() bytes.
   virtual IoResult Read(std::span<std::byte> into) = 0;
 

@@ -35,6 +35,12 @@ void SocketStream::Attach(env::EventLoop& loop, env::StreamEvents& events) {
   watch_.Open(static_cast<LoopImpl&>(loop).poller(), socket_.get(), *this);
 }
 
+void SocketStream::WaitFor(size_t bytes) {
+  // The kernel makes room for as many, and lowers what it cannot make room for.
+  const int least = static_cast<int>(std::min<size_t>(bytes, 1u << 30));
+  setsockopt(socket_.get(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
+}
+
 static env::IoResult ToResult(ssize_t moved) {
   if (moved >= 0) return {env::IoResult::Outcome::kDone, static_cast<size_t>(moved), 0};
   if (errno == EAGAIN || errno == EWOULDBLOCK) return {};

@@ -15,6 +15,7 @@ class SocketStream final : public env::Stream, private PollEvents {
 
   void Attach(env::EventLoop& loop, env::StreamEvents& events) override;
   void Watch(bool readable, bool writable) override { watch_.Set(readable, writable); }
+  void WaitFor(size_t bytes) override;
   env::IoResult Read(std::span<std::byte> into) override;
   env::IoResult Write(std::span<const env::ConstBytes> pieces) override;
   void ShutdownWrite() override;

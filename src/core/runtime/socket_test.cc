@@ -115,6 +115,38 @@ TEST_F(SocketTest, EchoesOverIp4) {
   EchoOver(*loop, *server, *client);
 }
 
+TEST_F(SocketTest, WaitsForManyBytesAndForTheEnd) {
+  ConnectPair(kAnyPort);
+  constexpr size_t kHalf = 1500;
+  server->stream->WaitFor(2 * kHalf);
+  int events = 0;
+  server->on_event = [&] { ++events; };
+  client->Send(std::string(kHalf, 'x'));
+  loop->RunAfter(20ms, [&] {
+    EXPECT_EQ(events, 0);
+    client->Send(std::string(kHalf, 'x'));
+    loop->RunAfter(20ms, [&] {
+      EXPECT_EQ(events, 1);
+      EXPECT_EQ(server->received.size(), 2 * kHalf);
+      client->Send("x");
+      client->stream->ShutdownWrite();
+      server->on_event = [&] { loop->Stop(); };
+    });
+  });
+  loop->Run();
+  EXPECT_EQ(server->received.size(), 2 * kHalf + 1);
+}
+
+TEST_F(SocketTest, AWishTakenBackReportsWhatCame) {
+  ConnectPair(kAnyPort);
+  server->stream->WaitFor(100);
+  server->on_event = [&] { loop->Stop(); };
+  client->Send("x");
+  loop->RunAfter(20ms, [&] { server->stream->WaitFor(1); });
+  loop->Run();
+  EXPECT_EQ(server->received, "x");
+}
+
 TEST_F(SocketTest, EchoesOverIp6) {
   ConnectPair({Address::Family::kIp6, "::1", 0});
   EXPECT_EQ(client->stream->peer_address(), listener->address());

@@ -279,6 +279,7 @@ void Http2Core::Add(int32_t id, std::unique_ptr<Http2Stream> stream) {
 void Http2Core::Forget(int32_t id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
+  bytes_to_come_ = 0;
   forgotten_.push_back(std::move(found->second));
   streams_.erase(found);
   if (streams_.empty()) idle_since_ = host_.Now();

@@ -53,6 +53,9 @@ class Http2Core {
   const SessionHost& host() const { return host_; }
   nghttp2_session* session() const { return session_; }
   void Consume(int32_t id, size_t bytes);
+  // What the receiver of the body that came last still has room for.
+  void set_bytes_to_come(size_t bytes) { bytes_to_come_ = bytes; }
+  size_t bytes_to_come() const { return bytes_to_come_; }
   void OnActive();
   void Resumed() { any_resumed_ = true; }
   void Forget(int32_t id);
@@ -115,6 +118,7 @@ class Http2Core {
   std::vector<int32_t> with_send_room_;
   OutQueue out_;
   std::span<std::byte> room_;
+  size_t bytes_to_come_ = 0;
   uint64_t appended_ = 0;  // Bytes of output so far, written or not.
   uint64_t written_ = 0;
   bool in_turn_ = false;
@@ -165,6 +169,7 @@ class Http2Shell : public Interface, protected Http2Core::Side {
     return core_.ReadRoom(scratch);
   }
   bool OnRead(size_t bytes, Instant now) override { return core_.OnRead(bytes, now); }
+  size_t BytesToCome() const override { return core_.bytes_to_come(); }
   bool OnReadEnd(Instant now) override { return core_.OnReadEnd(now); }
   void Output(std::vector<env::ConstBytes>& pieces) override { core_.Output(pieces); }
   void OnWritten(size_t bytes, Instant now) override { core_.OnWritten(bytes, now); }

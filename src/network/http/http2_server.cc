@@ -118,6 +118,8 @@ class ServerStream final : public Http2Stream, public ResponseSender {
   uint64_t body_bytes_max() const override {
     return is_grpc_ ? UINT64_MAX : core_.limits().body_bytes_max;
   }
+  // Of a message, whose length stands before it.
+  bool takes_exact_room() const override { return is_grpc_; }
   void OnBodyTooLarge() override {
     Refuse(413, InvalidArgument("the request's body is too large"));
   }

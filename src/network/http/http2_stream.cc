@@ -55,9 +55,16 @@ size_t Http2Stream::Place(std::span<const std::byte> data) {
     placed += bytes;
     delivered_ += bytes;
     core_.Consume(id_, bytes);
+    core_.set_bytes_to_come(ToCome(room.size() - bytes));
     to->OnBody(bytes);
   }
   return placed;
+}
+
+size_t Http2Stream::ToCome(size_t room) const {
+  if (takes_exact_room()) return room;
+  const uint64_t whole = content_length_.value_or(0);
+  return whole > delivered_ ? static_cast<size_t>(whole - delivered_) : 0;
 }
 
 void Http2Stream::Deliver() {
@@ -76,6 +83,7 @@ void Http2Stream::Deliver() {
 }
 
 void Http2Stream::OnInputEnd() {
+  core_.set_bytes_to_come(0);
   input_ended_ = true;
   Deliver();
 }

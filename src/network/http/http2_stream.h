@@ -70,6 +70,8 @@ class Http2Stream {
   virtual void OnBroken(uint32_t error_code) = 0;
   virtual BodySink* sink() = 0;  // Null: bytes are thrown away.
   virtual uint64_t body_bytes_max() const = 0;
+  // Whether the room that the sink gives is as large as what must still come.
+  virtual bool takes_exact_room() const { return false; }
   virtual void OnBodyTooLarge() = 0;
 
   bool closed() const { return closed_; }
@@ -103,6 +105,7 @@ class Http2Stream {
   friend class Http2Core;
 
   size_t Place(std::span<const std::byte> data);
+  size_t ToCome(size_t room) const;
 
   std::deque<Buffer> waiting_;  // Received, not taken by the sink.
   uint64_t received_ = 0;

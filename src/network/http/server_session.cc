@@ -43,6 +43,7 @@ class ChoosingSession final : public Session {
     return Pass(std::as_writable_bytes(std::span(all)), now);
   }
 
+  size_t BytesToCome() const override { return chosen_ ? chosen_->BytesToCome() : 0; }
   bool OnReadEnd(Instant now) override {
     if (chosen_) return chosen_->OnReadEnd(now);
     finished_ = true;

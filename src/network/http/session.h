@@ -81,6 +81,9 @@ class Session {
   // repair; write Output() and close.
   virtual bool OnRead(size_t bytes, Instant now) = 0;
 
+  // How many bytes are known to come before anybody has a use for them; 0 when unknown.
+  virtual size_t BytesToCome() const { return 0; }
+
   // The peer has half-closed. False as for OnRead.
   virtual bool OnReadEnd(Instant now) = 0;
 

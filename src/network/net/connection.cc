@@ -115,6 +115,7 @@ void Connection::RunActive() {
 
 void Connection::OnReadable() {
   const Turn turn(*this);
+  reads_.OnReadable();
   if (state_ == State::kLingering) return Discard();
   ReadSome();
   if (state_ == State::kOpen) WriteSome();
@@ -201,12 +202,14 @@ void Connection::EndTurn() {
   // What was written, or what the application did, may have made room.
   if (read_paused_) read_paused_ = session_->ReadRoom(group_->scratch_).empty();
   stream_->Watch(!read_ended_ && !read_paused_ && !broken_, write_blocked_);
+  reads_.Expect(*stream_, session_->BytesToCome());
   KeepTimer();
   owner_.OnConnectionTurn(*this);
 }
 
 void Connection::BeginLinger() {
   state_ = State::kLingering;
+  reads_.Expect(*stream_, 0);
   session_->OnDisconnect(Unavailable("the connection is closed"));
   stream_->ShutdownWrite();
   stream_->Watch(true, false);
@@ -230,6 +233,7 @@ void Connection::Disconnect(const Status& why) {
   const bool session_knows = state_ != State::kOpen;
   state_ = State::kClosed;
   if (!session_knows) session_->OnDisconnect(why);
+  reads_.Stop();
   stream_.reset();
 }
 

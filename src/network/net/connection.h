@@ -19,6 +19,7 @@
 
 #include "core/env/event_loop.h"
 #include "network/http/session.h"
+#include "network/net/read_coalescing.h"
 
 namespace tepal::net {
 
@@ -75,7 +76,8 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
       : group_(std::move(group)),
         owner_(owner),
         side_(side),
-        ordinal_(++group_->connections_started_) {}
+        ordinal_(++group_->connections_started_),
+        reads_(group_->loop()) {}
   ~Connection() override;
 
   // Once. The session was made with this connection as its host.
@@ -136,6 +138,7 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   std::string peer_host_;
   std::unique_ptr<env::Stream> stream_;
   std::unique_ptr<http::Session> session_;
+  ReadCoalescing reads_;
   env::EventLoop::TimerId timer_ = 0;
   Instant timer_at_{};
   Instant last_write_{};              // Or when writing began to be blocked.
