@@ -32,6 +32,8 @@ GrpcStreamResponse::GrpcStreamResponse(size_t message_bytes_max, Calls calls)
             if (!over_) calls_.on_message(std::move(message));
           },
           [this](Status why) {
+            // A server may know more encodings than we do, but must not use them with us.
+            if (why.code() == StatusCode::kUnimplemented) why = Internal(why.message());
             End({std::move(why), false, std::move(head_.headers), {}});
           }) {}
 

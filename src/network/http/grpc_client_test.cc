@@ -150,6 +150,34 @@ TEST_F(GrpcClientTest, BadFramingEndsTheCallAtOnce) {
   EXPECT_EQ(handler.events.back(), "reset CANCELLED");
 }
 
+TEST_F(GrpcClientTest, WhatComesAfterBadFramingIsNotTold) {
+  Begin();
+  Exchange();
+  at_server().Start(Head());
+  at_server().Write(Text(Framed(std::string(101, 'x')) + Framed("lost")));
+  const Headers trailers = Trailers("0");
+  at_server().Finish(&trailers);
+  Exchange();  // A second end fails the test.
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->status.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(messages, ElementsAre());
+}
+
+TEST_F(GrpcClientTest, AnAnswerInAnUnknownEncodingIsInternal) {
+  Begin();
+  Exchange();
+  ResponseHead head = Head();
+  head.headers.Add("grpc-encoding", "snappy");
+  at_server().Start(std::move(head));
+  std::string compressed = Framed("one");
+  compressed[0] = 1;
+  at_server().Write(Text(compressed));
+  Exchange();
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->status.code(), StatusCode::kInternal);
+  EXPECT_THAT(end->status.message(), HasSubstr("'snappy'"));
+}
+
 TEST_F(GrpcClientTest, AMessageCutShortIsAnError) {
   Begin();
   Exchange();
