@@ -212,9 +212,29 @@ void Http1ServerSession::Refuse(const Refusal& refusal, const Status& why) {
 
 void Http1ServerSession::OnEndOfInput() {
   closing_ = true;
+  if (!probe_at_) probe_at_ = now_;
   if (receiving_) {
     DropFrom(active_.size() - 1, Cancelled("the client closed the connection within its request"));
   }
+}
+
+// A client that has gone and one that has only finished sending look alike: both have ended their
+// side. Writing tells them apart: the system of the one that has gone answers with a reset, and the
+// next write fails. So while an answer is being made, interim answers are sent, more and more
+// rarely; a client that still listens passes over them (RFC 9110 section 15.2).
+void Http1ServerSession::Probe(Instant now) {
+  constexpr int kProcessing = 102;
+  constexpr Duration kFirstPause = 50ms;
+  constexpr Duration kPauseMax = 5s;
+  probe_pause_ = std::clamp(2 * probe_pause_, kFirstPause, kPauseMax);
+  probe_at_ = now + probe_pause_;
+  active_.front()->Interim(kProcessing);
+}
+
+bool Http1ServerSession::MayProbe() const {
+  if (!probe_at_ || active_.empty()) return false;
+  const Http1ServerExchange& front = *active_.front();
+  return front.open() && !front.started_ && front.version_ != Version::kHttp10;
 }
 
 void Http1ServerSession::Output(std::vector<env::ConstBytes>& pieces) {
@@ -312,6 +332,7 @@ std::optional<Instant> Http1ServerSession::NextDeadline() const {
   const auto add = [&next](Instant when) { next = next ? std::min(*next, when) : when; };
   if (Finished()) return next;
   if (write_since_) add(*write_since_ + limits_.write_idle_max);
+  if (MayProbe()) add(*probe_at_);
   if (receiving_ && !paused_) add(read_at_ + limits_.body_idle_max);
   if (!receiving_ && !closing_) {
     if (head_.begun() && MayBegin()) add(head_since_ + limits_.header_time_max);
@@ -328,7 +349,9 @@ bool Http1ServerSession::OnTime(Instant now) {
   const std::optional<Instant> due = NextDeadline();
   if (!due || now < *due) return !broken_;
   now_ = now;
-  if (write_since_ && now >= *write_since_ + limits_.write_idle_max) {
+  if (MayProbe() && now >= *probe_at_) {
+    Probe(now);
+  } else if (write_since_ && now >= *write_since_ + limits_.write_idle_max) {
     broken_ = true;
     DropFrom(0, DeadlineExceeded("the client takes no bytes"));
   } else if (receiving_) {

@@ -105,6 +105,8 @@ class Http1ServerSession final : public Session {
   // Answers what is being read with an error, tells its receiver, and closes behind it.
   void Refuse(const Refusal& refusal, const Status& why);
   void OnEndOfInput();
+  void Probe(Instant now);
+  bool MayProbe() const;
   void RetireWritten(Instant now);
   void RetireFront(Instant now);
   // Takes exchanges away from their receivers, all from that index on.
@@ -143,6 +145,8 @@ class Http1ServerSession final : public Session {
   Instant head_since_;
   Instant read_at_;
   std::optional<Instant> drained_at_;
+  std::optional<Instant> probe_at_;  // Set when the client has ended its side.
+  Duration probe_pause_{};
   std::optional<Instant> write_since_;  // Since when the peer takes nothing.
 };
 

@@ -644,6 +644,41 @@ TEST_F(Http1ServerTest, HalfCloseIsNoCancel) {
   EXPECT_TRUE(session->Finished());
 }
 
+TEST_F(Http1ServerTest, AfterAHalfCloseInterimAnswersShowWhetherTheClientHasGone) {
+  Begin(kLater);
+  Give("GET /1 HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(session->OnReadEnd(host.now));
+  EXPECT_EQ(session->NextDeadline(), host.now);
+  std::vector<Duration> pauses;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(session->OnTime(host.now));
+    EXPECT_EQ(Take(), "HTTP/1.1 102 Processing\r\n\r\n");
+    pauses.push_back(*session->NextDeadline() - host.now);
+    host.now += pauses.back();
+  }
+  EXPECT_EQ(pauses.front(), 50ms);
+  EXPECT_EQ(pauses.back(), 5s);
+  handler->senders[0]->Respond(ResponseHead(), Text("x"));
+  EXPECT_THAT(Take(), EndsWith("\r\nConnection: close\r\n\r\nx"));
+  EXPECT_TRUE(session->Finished());
+}
+
+TEST_F(Http1ServerTest, AnHttp10ClientGetsNoInterimAnswer) {
+  Begin(kLater);
+  Give("GET /1 HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(session->OnReadEnd(host.now));
+  EXPECT_EQ(session->NextDeadline(), std::nullopt);
+}
+
+TEST_F(Http1ServerTest, AnAnswerThatHasBegunIsNotProbed) {
+  Begin(kLater);
+  Give("GET /1 HTTP/1.1\r\n\r\n");
+  handler->senders[0]->Start(ResponseHead());
+  Take();
+  EXPECT_TRUE(session->OnReadEnd(host.now));
+  EXPECT_EQ(session->NextDeadline(), std::nullopt);
+}
+
 TEST_F(Http1ServerTest, EndOfInputWithinARequestResetsIt) {
   Begin();
   Give("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");

@@ -12,13 +12,15 @@ std::string_view RequestHead::query() const {
   return std::string_view(target).substr(mark + 1);
 }
 
-// The registry of RFC 9110, section 15, and of RFC 6585.
+// The registry of RFC 9110, section 15, and of RFC 2518 and RFC 6585.
 std::string_view ReasonPhrase(int status) {
   switch (status) {
     case 100:
       return "Continue";
     case 101:
       return "Switching Protocols";
+    case 102:
+      return "Processing";
     case 103:
       return "Early Hints";
     case 200:
