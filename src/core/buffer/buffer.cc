@@ -4,25 +4,26 @@
 
 namespace tepal {
 
-Slab* Slab::Allocate(size_t capacity) {
+Slab* Slab::Allocate(size_t capacity, Budget* budget) {
   const size_t header = (sizeof(Slab) + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment;
   const size_t body =
       (capacity + kSlabPadding + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment;
   void* block = std::aligned_alloc(kSlabAlignment, header + body);
   TEPAL_CHECK(block != nullptr);
   return new (block)
-      Slab(static_cast<std::byte*>(block) + header, capacity, nullptr, MemoryPlace());
+      Slab(static_cast<std::byte*>(block) + header, capacity, nullptr, MemoryPlace(), budget);
 }
 
 Slab* Slab::Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place) {
   void* block = std::aligned_alloc(
       kSlabAlignment, (sizeof(Slab) + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment);
   TEPAL_CHECK(block != nullptr);
-  return new (block) Slab(data, capacity, std::move(release), place);
+  return new (block) Slab(data, capacity, std::move(release), place, nullptr);
 }
 
 void Slab::Destroy() {
   if (release_) release_(data_);
+  if (budget_ != nullptr) budget_->Give(capacity_);
   this->~Slab();
   std::free(this);
 }

@@ -21,6 +21,7 @@
 #include "core/base/check.h"
 #include "core/base/function.h"
 #include "core/base/result.h"
+#include "core/buffer/budget.h"
 #include "core/buffer/memory.h"
 
 namespace tepal {
@@ -35,7 +36,8 @@ class Slab {
   using Release = Function<void(std::byte*)>;
 
   // A fresh block; the bytes are not initialised. Never null: out of memory ends the program.
-  static Slab* Allocate(size_t capacity);
+  // `budget` gets the capacity, which was taken from it, back in the end.
+  static Slab* Allocate(size_t capacity, Budget* budget = nullptr);
 
   // Bytes that somebody else allocated; `release` gives them back. No padding is promised.
   static Slab* Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place = {});
@@ -53,8 +55,12 @@ class Slab {
   bool shared() const { return references_.load(std::memory_order_acquire) > 1; }
 
  private:
-  Slab(std::byte* data, size_t capacity, Release release, MemoryPlace place)
-      : data_(data), capacity_(capacity), release_(std::move(release)), place_(place) {}
+  Slab(std::byte* data, size_t capacity, Release release, MemoryPlace place, Budget* budget)
+      : data_(data),
+        capacity_(capacity),
+        release_(std::move(release)),
+        place_(place),
+        budget_(budget) {}
   ~Slab() = default;
   void Destroy();
 
@@ -63,6 +69,7 @@ class Slab {
   size_t capacity_;
   Release release_;
   MemoryPlace place_;
+  Budget* budget_;
 };
 
 class Buffer {
@@ -72,6 +79,15 @@ class Buffer {
   // A fresh slab of `size` bytes, all of them in view.
   static Buffer Allocate(size_t size) {
     Slab* slab = Slab::Allocate(size);
+    return Buffer(slab, slab->data(), size);
+  }
+  // The same out of a budget. Empty when it does not fit under the limit now.
+  static Buffer TryAllocate(size_t size, Budget& budget) {
+    return budget.TryTake(size) ? AllocateTaken(size, budget) : Buffer();
+  }
+  // `size` was taken from the budget.
+  static Buffer AllocateTaken(size_t size, Budget& budget) {
+    Slab* slab = Slab::Allocate(size, &budget);
     return Buffer(slab, slab->data(), size);
   }
   static Buffer Copy(std::string_view bytes) {

@@ -11,17 +11,19 @@ namespace {
 constexpr size_t kFirstGrowthBytes = 4096;  // Also the room for bytes to throw away.
 }
 
-BodyCollector::BodyCollector(std::optional<uint64_t> content_length, uint64_t bytes_max)
-    : bytes_max_(bytes_max) {
-  if (content_length.value_or(0) > bytes_max_) {
-    overflowed_ = true;
-  } else if (content_length.value_or(0) > 0) {
-    buffer_ = Buffer::Allocate(static_cast<size_t>(*content_length));
-  }
+BodyCollector::BodyCollector(std::optional<uint64_t> content_length, uint64_t bytes_max,
+                             ResponseSender* sender)
+    : bytes_max_(bytes_max),
+      known_bytes_(static_cast<size_t>(std::min(content_length.value_or(0), bytes_max))),
+      sender_(sender),
+      overflowed_(content_length.value_or(0) > bytes_max) {}
+
+Buffer BodyCollector::Allocate(size_t size) {
+  return sender_ == nullptr ? Buffer::Allocate(size) : sender_->AllocateBody(size);
 }
 
 std::span<std::byte> BodyCollector::BodyRoom(size_t expected) {
-  if (!overflowed_ && filled_ == buffer_.size()) Grow(expected);
+  if (!overflowed_ && filled_ == buffer_.size() && !Grow(expected)) return {};
   if (overflowed_) {
     filled_ = 0;
     if (buffer_.size() != kFirstGrowthBytes) buffer_ = Buffer::Allocate(kFirstGrowthBytes);
@@ -29,17 +31,23 @@ std::span<std::byte> BodyCollector::BodyRoom(size_t expected) {
   return {buffer_.data() + filled_, buffer_.size() - filled_};
 }
 
-void BodyCollector::Grow(size_t expected) {
-  const uint64_t wanted = std::max<uint64_t>(
-      {2 * static_cast<uint64_t>(buffer_.size()), filled_ + uint64_t{expected}, kFirstGrowthBytes});
+// False: there is no memory now.
+bool BodyCollector::Grow(size_t expected) {
+  uint64_t wanted = known_bytes_;
+  if (wanted <= filled_) {
+    wanted = std::max<uint64_t>({2 * static_cast<uint64_t>(buffer_.size()),
+                                 filled_ + uint64_t{expected}, kFirstGrowthBytes});
+  }
   const auto capacity = static_cast<size_t>(std::min(wanted, bytes_max_));
   if (capacity <= filled_) {
     overflowed_ = true;
-    return;
+    return true;
   }
-  Buffer larger = Buffer::Allocate(capacity);
+  Buffer larger = Allocate(capacity);
+  if (larger.empty()) return false;
   if (filled_ > 0) std::memcpy(larger.data(), buffer_.data(), filled_);
   buffer_ = std::move(larger);
+  return true;
 }
 
 void BodyCollector::OnBody(size_t bytes) {
@@ -61,7 +69,7 @@ Buffer BodyCollector::Take() {
 CollectingRequest::CollectingRequest(const RequestHead& head, uint64_t bytes_max,
                                      ResponseSender& sender, Function<void(Buffer)> done,
                                      Function<void(const Status&)> on_reset)
-    : collector_(head.content_length, bytes_max),
+    : collector_(head.content_length, bytes_max, &sender),
       sender_(sender),
       done_(std::move(done)),
       on_reset_(std::move(on_reset)) {}

@@ -19,7 +19,9 @@ namespace tepal::http {
 
 class BodyCollector {
  public:
-  BodyCollector(std::optional<uint64_t> content_length, uint64_t bytes_max);
+  // With a sender the memory is that of its request's body.
+  BodyCollector(std::optional<uint64_t> content_length, uint64_t bytes_max,
+                ResponseSender* sender = nullptr);
 
   // As BodySink has them.
   std::span<std::byte> BodyRoom(size_t expected);
@@ -32,9 +34,12 @@ class BodyCollector {
   Buffer Take();
 
  private:
-  void Grow(size_t expected);
+  bool Grow(size_t expected);
+  Buffer Allocate(size_t size);
 
   const uint64_t bytes_max_;
+  const size_t known_bytes_;  // 0: unknown, or nothing will come.
+  ResponseSender* const sender_;
   Buffer buffer_;  // Its size is the capacity.
   size_t filled_ = 0;
   bool overflowed_ = false;

@@ -65,7 +65,14 @@ void GrpcMessageReader::SetEncoding(const Headers& head) {
 
 std::span<std::byte> GrpcMessageReader::BodyRoom(size_t) {
   if (failed_) return waste_;
-  if (in_message_) return {message_.data() + message_filled_, message_.size() - message_filled_};
+  if (in_message_) {
+    if (message_.empty()) {
+      message_ = memory_ == nullptr ? Buffer::Allocate(message_bytes_)
+                                    : memory_->AllocateBody(message_bytes_);
+      if (message_.empty()) return {};
+    }
+    return {message_.data() + message_filled_, message_.size() - message_filled_};
+  }
   if (paused_ && prefix_filled_ == 0) return {};
   return std::span(prefix_).subspan(prefix_filled_);
 }
@@ -74,7 +81,7 @@ void GrpcMessageReader::OnBody(size_t bytes) {
   if (failed_) return;
   if (in_message_) {
     message_filled_ += bytes;
-    if (message_filled_ == message_.size()) Emit();
+    if (message_filled_ == message_bytes_) Emit();
     return;
   }
   prefix_filled_ += bytes;
@@ -93,7 +100,7 @@ void GrpcMessageReader::OnPrefix() {
     return Fail(ResourceExhausted(
         Concat("Received message larger than max (", size, " vs. ", message_bytes_max_, ")")));
   }
-  message_ = Buffer::Allocate(size);
+  message_bytes_ = size;
   message_filled_ = 0;
   in_message_ = true;
   if (size == 0) Emit();

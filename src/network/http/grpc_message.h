@@ -56,6 +56,9 @@ class GrpcMessageReader final : public BodySink {
   // compressed by it: UNIMPLEMENTED, which the servers of others say too.
   void SetEncoding(const Headers& head);
 
+  // Servers: messages lie in the memory of the request's body.
+  void TakeMemoryFrom(ResponseSender& sender) { memory_ = &sender; }
+
   std::span<std::byte> BodyRoom(size_t expected) override;
   void OnBody(size_t bytes) override;
 
@@ -84,7 +87,9 @@ class GrpcMessageReader final : public BodySink {
   std::string unknown_encoding_;
   std::byte prefix_[kPrefixBytes];
   size_t prefix_filled_ = 0;
-  Buffer message_;
+  ResponseSender* memory_ = nullptr;
+  size_t message_bytes_ = 0;
+  Buffer message_;  // Empty until there is memory for it.
   size_t message_filled_ = 0;
   bool in_message_ = false;
   bool compressed_ = false;

@@ -74,6 +74,7 @@ GrpcUnaryRequest::GrpcUnaryRequest(const RequestHead& head, ResponseSender& send
       done_(std::move(done)),
       on_reset_(std::move(on_reset)) {
   reader_.SetEncoding(head.headers);
+  reader_.TakeMemoryFrom(sender);
 }
 
 void GrpcUnaryRequest::OnRequestEnd(const Headers&) {
@@ -104,6 +105,7 @@ GrpcStreamRequest::GrpcStreamRequest(const RequestHead& head, ResponseSender& se
           },
           [this](const Status& why) { Refuse(why); }) {
   reader_.SetEncoding(head.headers);
+  reader_.TakeMemoryFrom(sender);
 }
 
 void GrpcStreamRequest::Resume() {

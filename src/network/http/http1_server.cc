@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "network/http/status_map.h"
+
 namespace tepal::http {
 
 namespace {
@@ -182,6 +184,7 @@ void Http1ServerSession::Begin() {
   closing_ = exchange.close_;
   receiving_ = head.has_body;
   paused_ = false;
+  starved_since_.reset();
   head_.Begin();
   exchange.receiver_ = handler_.OnRequest(std::move(head), exchange);
   TEPAL_CHECK(exchange.receiver_ != nullptr);
@@ -334,6 +337,7 @@ std::optional<Instant> Http1ServerSession::NextDeadline() const {
   if (write_since_) add(*write_since_ + limits_.write_idle_max);
   if (MayProbe()) add(*probe_at_);
   if (receiving_ && !paused_) add(read_at_ + limits_.body_idle_max);
+  if (receiving_ && paused_ && starved_since_) add(retry_at_);
   if (!receiving_ && !closing_) {
     if (head_.begun() && MayBegin()) add(head_since_ + limits_.header_time_max);
     if (!head_.begun() && active_.empty()) {
@@ -354,6 +358,8 @@ bool Http1ServerSession::OnTime(Instant now) {
   } else if (write_since_ && now >= *write_since_ + limits_.write_idle_max) {
     broken_ = true;
     DropFrom(0, DeadlineExceeded("the client takes no bytes"));
+  } else if (receiving_ && paused_ && starved_since_) {
+    LookForMemory(now);
   } else if (receiving_) {
     Refuse({408, "the request's body stopped coming"},
            DeadlineExceeded("the request's body stopped coming"));
@@ -363,6 +369,13 @@ bool Http1ServerSession::OnTime(Instant now) {
     closing_ = true;
   }
   return !broken_;
+}
+
+void Http1ServerSession::LookForMemory(Instant now) {
+  if (now < *starved_since_ + limits_.budget_wait_max) return active_.back()->ResumeBody();
+  limits_.body_budget->CountRefusal();
+  const Status why = NoMemoryForBody();
+  Refuse({503, why.message()}, why);
 }
 
 void Http1ServerSession::Drain(Instant now) {

@@ -34,6 +34,7 @@ class Http1ServerExchange final : public ResponseSender, public BodySink {
   void Interim(int status) override;
   void Reset(uint32_t http2_error) override;
   void ResumeBody() override;
+  Buffer AllocateBody(size_t size) override;
   size_t unsent_bytes() const override { return out_.size(); }
 
   // BodySink: the receiver's, with 100 Continue sent once it wants the body.
@@ -107,6 +108,8 @@ class Http1ServerSession final : public Session {
   void OnEndOfInput();
   void Probe(Instant now);
   bool MayProbe() const;
+  // A body that waits for the budget: asked again, or refused.
+  void LookForMemory(Instant now);
   void RetireWritten(Instant now);
   void RetireFront(Instant now);
   // Takes exchanges away from their receivers, all from that index on.
@@ -140,6 +143,8 @@ class Http1ServerSession final : public Session {
   bool draining_ = false;
   bool had_request_ = false;
   bool asked_for_turn_ = false;
+  std::optional<Instant> starved_since_;  // The body waits for memory from the budget.
+  Instant retry_at_;
   Instant now_;
   Instant idle_since_;
   Instant head_since_;

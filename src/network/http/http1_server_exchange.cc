@@ -82,6 +82,20 @@ void Http1ServerExchange::ResumeBody() {
   session_.OnActive();
 }
 
+Buffer Http1ServerExchange::AllocateBody(size_t size) {
+  Budget* const budget = session_.limits_.body_budget;
+  if (budget == nullptr || !session_.is_receiving(*this)) return Buffer::Allocate(size);
+  Buffer memory = Buffer::TryAllocate(size, *budget);
+  if (memory.empty()) {
+    const Instant now = session_.host_.Now();
+    if (!session_.starved_since_) session_.starved_since_ = now;
+    session_.retry_at_ = now + kBudgetRetryInterval;
+  } else {
+    session_.starved_since_.reset();
+  }
+  return memory;
+}
+
 std::span<std::byte> Http1ServerExchange::BodyRoom(size_t expected) {
   if (aborted_) return {};
   const std::span<std::byte> room = receiver_->BodyRoom(expected);

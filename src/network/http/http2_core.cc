@@ -14,6 +14,9 @@ namespace {
 constexpr size_t kFramesAheadBytes = (1u << 20) + (64u << 10);
 constexpr uint32_t kFrameBytesMax = 64 * 1024;  // Announced, and used where the peer allows it.
 
+// Streams that wait for memory do not stop the others of their connection, until so much is held.
+constexpr size_t kHeldWhileStarvedBytesMax = 256 * 1024;
+
 // What our pings carry, to know the answer to the one of a drain.
 constexpr uint8_t kAlivePing[8] = {'a', 'l', 'i', 'v', 'e', 0, 0, 0};
 constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
@@ -298,7 +301,7 @@ nghttp2_data_provider Http2Core::DataOf(Http2Stream& stream) {
 }
 
 std::span<std::byte> Http2Core::ReadRoom(std::span<std::byte> scratch) {
-  if (broken_) return {};
+  if (broken_ || (starved_streams_ > 0 && held_bytes_ >= kHeldWhileStarvedBytesMax)) return {};
   return room_ = scratch;
 }
 

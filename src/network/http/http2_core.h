@@ -70,6 +70,9 @@ class Http2Core {
   // Looks at every stream's InputDeadline at that time, or before.
   void CheckAt(Instant when);
   Instant read_at() const { return read_at_; }
+  // Bytes received that no sink has taken, and streams among them that wait for the budget.
+  void CountHeld(ptrdiff_t bytes) { held_bytes_ += static_cast<size_t>(bytes); }
+  void CountStarved(int streams) { starved_streams_ += streams; }
   Instant now() const;
 
   // Receivers of ended exchanges, which may still be on the stack.
@@ -121,6 +124,8 @@ class Http2Core {
   size_t bytes_to_come_ = 0;
   uint64_t appended_ = 0;  // Bytes of output so far, written or not.
   uint64_t written_ = 0;
+  size_t held_bytes_ = 0;
+  int starved_streams_ = 0;
   bool in_turn_ = false;
   bool asked_for_turn_ = false;
   bool any_resumed_ = false;

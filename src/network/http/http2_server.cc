@@ -1,6 +1,7 @@
 // The server's side of HTTP/2: one receiver for each stream.
 
 #include "core/base/text.h"
+#include "network/http/grpc_server.h"
 #include "network/http/http2_core.h"
 #include "network/http/status_map.h"
 
@@ -15,6 +16,7 @@ class ServerStream final : public Http2Stream, public ResponseSender {
     head_.version = Version::kHttp2;
     head_.peer = core.host().PeerHost();
   }
+  ~ServerStream() override { EndStarving(); }
 
   // ResponseSender.
   void Respond(ResponseHead head, BufferList body) override {
@@ -49,6 +51,19 @@ class ServerStream final : public Http2Stream, public ResponseSender {
     ResetStream(http2_error);
   }
   void ResumeBody() override { ResumeInput(); }
+  Buffer AllocateBody(size_t size) override {
+    Budget* const budget = core_.limits().body_budget;
+    if (budget == nullptr) return Buffer::Allocate(size);
+    // What has come for it and waits has its share already.
+    const size_t held = TakeOverHeld(size);
+    if (!budget->TryTake(size - held)) {
+      ReturnHeld(held);
+      Starve();
+      return {};
+    }
+    EndStarving();
+    return Buffer::AllocateTaken(size, *budget);
+  }
   size_t unsent_bytes() const override { return output_bytes(); }
 
   void OnSendRoom() override {
@@ -60,12 +75,17 @@ class ServerStream final : public Http2Stream, public ResponseSender {
   }
 
   std::optional<Instant> InputDeadline() const override {
+    if (starved_since_) return retry_at_;
     if (!head_done_) return input_at_ + core_.limits().header_time_max;
     if (input_ended_ || input_done_ || paused_ || is_grpc_) return std::nullopt;
     return input_at_ + core_.limits().body_idle_max;
   }
   void OnInputTimeout() override {
-    if (head_done_) {
+    if (starved_since_) {
+      if (core_.now() < *starved_since_ + core_.limits().budget_wait_max) return ResumeInput();
+      core_.limits().body_budget->CountRefusal();
+      Refuse(503, NoMemoryForBody());
+    } else if (head_done_) {
       Refuse(408, DeadlineExceeded("the request's body stopped coming"));
     } else {
       ResetStream(NGHTTP2_CANCEL);
@@ -158,11 +178,26 @@ class ServerStream final : public Http2Stream, public ResponseSender {
     const bool over = output_ended_ && input_done_;
     if (detached_ || over || receiver_ == nullptr) return;
     detached_ = true;
+    EndStarving();
     receiver_->OnReset(why);
+  }
+
+  void Starve() {
+    if (!starved_since_) {
+      starved_since_ = core_.now();
+      core_.CountStarved(1);
+    }
+    retry_at_ = core_.now() + kBudgetRetryInterval;
+    core_.CheckAt(retry_at_);
+  }
+  void EndStarving() {
+    if (starved_since_) core_.CountStarved(-1);
+    starved_since_.reset();
   }
 
   // The application is out of it.
   void Leave() {
+    EndStarving();
     detached_ = true;
     input_done_ = true;
     DropInput();
@@ -173,16 +208,25 @@ class ServerStream final : public Http2Stream, public ResponseSender {
     Tell(why);
     Leave();
     if (output_ended_) return;
-    if (started_) return ResetStream(NGHTTP2_CANCEL);
+    if (started_) {
+      const bool exhausted = why.code() == StatusCode::kResourceExhausted;
+      return ResetStream(exhausted ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_CANCEL);
+    }
     ends_when_sent_ = true;
     detached_ = false;
-    RespondError(*this, status, why.message());
+    if (is_grpc_) {
+      GrpcRespondError(*this, why);
+    } else {
+      RespondError(*this, status, why.message());
+    }
     detached_ = true;
   }
 
   RequestHandler& handler_;
   RequestHead head_;
   std::unique_ptr<RequestReceiver> receiver_;
+  std::optional<Instant> starved_since_;  // It waits for memory from the budget.
+  Instant retry_at_;
   bool is_head_ = false;
   bool is_grpc_ = false;
   bool started_ = false;

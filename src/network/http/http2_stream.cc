@@ -7,6 +7,10 @@
 
 namespace tepal::http {
 
+Http2Stream::~Http2Stream() {
+  if (held_bytes_ > 0) core_.limits().body_budget->Give(held_bytes_);
+}
+
 void Http2Stream::OnField(std::string_view name, std::string_view value) {
   if (!head_done_ && name.starts_with(':')) return OnPseudoField(name, value);
   fields_bytes_ += name.size() + value.size();
@@ -30,8 +34,29 @@ void Http2Stream::OnData(std::span<const std::byte> data) {
   if (!input_done_ && received_ > body_bytes_max()) OnBodyTooLarge();
   const size_t placed = waiting_.empty() ? Place(data) : 0;
   if (placed == data.size()) return;
-  const auto rest = data.subspan(placed);
-  waiting_.push_back(Buffer::Copy({reinterpret_cast<const char*>(rest.data()), rest.size()}));
+  Hold(data.subspan(placed));
+}
+
+// What is here already counts against the budget, and may exceed it.
+void Http2Stream::Hold(std::span<const std::byte> data) {
+  if (Budget* const budget = core_.limits().body_budget) {
+    budget->Take(data.size());
+    held_bytes_ += data.size();
+  }
+  waiting_.push_back(Buffer::Copy({reinterpret_cast<const char*>(data.data()), data.size()}));
+  core_.CountHeld(static_cast<ptrdiff_t>(data.size()));
+}
+
+void Http2Stream::Unhold(size_t bytes) {
+  core_.CountHeld(-static_cast<ptrdiff_t>(bytes));
+  const size_t counted = TakeOverHeld(bytes);
+  if (counted > 0) core_.limits().body_budget->Give(counted);
+}
+
+size_t Http2Stream::TakeOverHeld(size_t bytes_max) {
+  const size_t bytes = std::min(bytes_max, held_bytes_);
+  held_bytes_ -= bytes;
+  return bytes;
 }
 
 // How many bytes the sink took; all of them once nobody wants any.
@@ -72,7 +97,9 @@ void Http2Stream::Deliver() {
   while (!waiting_.empty() && !paused_ && !input_done_) {
     Buffer data = std::move(waiting_.front());
     waiting_.pop_front();
-    data.RemovePrefix(Place(data.bytes()));
+    const size_t placed = Place(data.bytes());
+    data.RemovePrefix(placed);
+    Unhold(placed);
     if (!data.empty()) waiting_.push_front(std::move(data));
   }
   if (input_done_) return DropInput();
@@ -90,7 +117,10 @@ void Http2Stream::OnInputEnd() {
 
 void Http2Stream::DropInput() {
   input_done_ = true;
-  for (const Buffer& buffer : waiting_) core_.Consume(id_, buffer.size());
+  for (const Buffer& buffer : waiting_) {
+    core_.Consume(id_, buffer.size());
+    Unhold(buffer.size());
+  }
   waiting_.clear();
 }
 

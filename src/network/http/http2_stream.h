@@ -24,7 +24,7 @@ class Http2Stream {
  public:
   // `server`: whether this is the side that answers.
   Http2Stream(Http2Core& core, bool server) : core_(core), server_(server) {}
-  virtual ~Http2Stream() = default;
+  virtual ~Http2Stream();
 
   int32_t id() const { return id_; }
 
@@ -81,6 +81,10 @@ class Http2Stream {
   void FinishBody(const Headers* trailers);
   void ResumeInput();
   void ResetStream(uint32_t error_code);
+  // Of the budget that the bytes in waiting have: at most so much, for the memory they will move
+  // to.
+  size_t TakeOverHeld(size_t bytes_max);
+  void ReturnHeld(size_t bytes) { held_bytes_ += bytes; }
   // Incoming bytes are of no more interest.
   void DropInput();
   // The session forgets the stream at the end of its turn, when it is closed.
@@ -106,8 +110,11 @@ class Http2Stream {
 
   size_t Place(std::span<const std::byte> data);
   size_t ToCome(size_t room) const;
+  void Hold(std::span<const std::byte> data);
+  void Unhold(size_t bytes);
 
   std::deque<Buffer> waiting_;  // Received, not taken by the sink.
+  size_t held_bytes_ = 0;       // What the budget counts of them.
   uint64_t received_ = 0;
   uint64_t delivered_ = 0;
   size_t fields_bytes_ = 0;

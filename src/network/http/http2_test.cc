@@ -336,6 +336,22 @@ TEST_F(Http2Test, ThePrefaceChoosesTheProtocol) {
   }
 }
 
+TEST_F(Http2Test, ABrokenPrefaceIsAnsweredWithAGoaway) {
+  for (const char* input :
+       {"INVALID CONNECTION PREFACE\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"}) {
+    Begin();
+    server = NewServerSession(limits, host, *handler);
+    const std::string output = Give(*server, input, host.now);
+    EXPECT_EQ(output.find("HTTP/1.1"), std::string::npos) << input;
+    EXPECT_TRUE(server->Finished()) << input;
+  }
+  for (const char* input : {"GET /\r\n\r\n", "GET / HTTP/3.0\r\n\r\n", "\r\n\r\n \r\n\r\n"}) {
+    Begin();
+    server = NewServerSession(limits, host, *handler);
+    EXPECT_THAT(Give(*server, input, host.now), StartsWith("HTTP/1.1 ")) << input;
+  }
+}
+
 TEST_F(Http2Test, HandlersLearnTheClientsAddressWhateverTheProtocol) {
   std::vector<std::string> peers;
   Begin([&](const RequestHead& head, const std::string&, ResponseSender& sender) {

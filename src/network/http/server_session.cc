@@ -13,6 +13,18 @@ namespace {
 // RFC 9113 section 3.4. No request of HTTP/1.1 begins so.
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+// A first line, if it has come whole, that names another protocol than HTTP/1: a broken preface, or
+// something else altogether. An answer of HTTP/1.1 would mean nothing to whoever sent it.
+bool NamesAnotherProtocol(std::string_view text) {
+  const size_t end = text.find_first_of("\r\n");
+  if (end == std::string_view::npos) return false;
+  const std::string_view line = text.substr(0, end);
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  if (first == last) return false;
+  return !line.substr(last + 1).starts_with("HTTP/") || line == kPreface.substr(0, line.size());
+}
+
 class ChoosingSession final : public Session {
  public:
   ChoosingSession(const Limits& limits, SessionHost& host, RequestHandler& handler)
@@ -34,13 +46,10 @@ class ChoosingSession final : public Session {
       seen_ += compared;
       return true;
     }
-    chosen_ = http2 ? NewHttp2ServerSession(limits_, host_, handler_)
-                    : NewHttp1ServerSession(limits_, host_, handler_);
-    if (drained_at_) chosen_->Drain(now);
-    if (seen_ == 0) return Pass(room_.first(bytes), now);
+    if (seen_ == 0) return Choose(http2, room_.first(bytes), now);
     std::string all(kPreface.substr(0, seen_));
     all += fresh;
-    return Pass(std::as_writable_bytes(std::span(all)), now);
+    return Choose(http2, std::as_writable_bytes(std::span(all)), now);
   }
 
   size_t BytesToCome() const override { return chosen_ ? chosen_->BytesToCome() : 0; }
@@ -81,6 +90,16 @@ class ChoosingSession final : public Session {
   }
 
  private:
+  bool Choose(bool http2, std::span<std::byte> bytes, Instant now) {
+    // The session of HTTP/2 says what is wrong with its preface.
+    http2 =
+        http2 || NamesAnotherProtocol({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    chosen_ = http2 ? NewHttp2ServerSession(limits_, host_, handler_)
+                    : NewHttp1ServerSession(limits_, host_, handler_);
+    if (drained_at_) chosen_->Drain(now);
+    return Pass(bytes, now);
+  }
+
   // All of it at once: a session that has read nothing reads into whatever it is offered.
   bool Pass(std::span<std::byte> bytes, Instant now) {
     TEPAL_CHECK(chosen_->ReadRoom(bytes).data() == bytes.data());

@@ -66,8 +66,11 @@ struct Limits {
   // Of the bodies that this process holds at once; shared by every connection. Null: no limit. It
   // outlives them all, and the bodies.
   Budget* body_budget = nullptr;
-  Duration budget_wait_max = 1s;  // Reading has stopped for that long: 503.
+  Duration budget_wait_max = 1s;  // A body that gets no memory for that long: 503.
 };
+
+// How often a body that waits for the budget asks again.
+inline constexpr Duration kBudgetRetryInterval = 10ms;
 
 class Session {
  public:

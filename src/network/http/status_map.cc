@@ -76,6 +76,10 @@ std::string ErrorBody(std::string_view message) {
   return body;
 }
 
+Status NoMemoryForBody() {
+  return ResourceExhausted("the server has no memory for the request's body now");
+}
+
 void RespondError(ResponseSender& sender, const Status& error) {
   RespondError(sender, HttpStatus(error.code()), error.message());
 }

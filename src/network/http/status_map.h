@@ -20,6 +20,9 @@ int HttpStatus(StatusCode code);
 // passed on as they are, control characters, quotes and backslashes escaped.
 std::string ErrorBody(std::string_view message);
 
+// A request whose body found no memory in the budget of the process (Limits::body_budget).
+Status NoMemoryForBody();
+
 // Answers with the status and the error object of `error`, which must not be OK.
 void RespondError(ResponseSender& sender, const Status& error);
 void RespondError(ResponseSender& sender, int http_status, std::string_view message);

@@ -33,7 +33,8 @@ class BodySink {
   // Room for the next bytes of the body; the session fills some of it and says how many. `expected`
   // is how many are known to come now (from Content-Length, a chunk or a frame), 0 when unknown. An
   // empty span pauses the body (over HTTP/2: no window credit; over HTTP/1.1: no reading) until
-  // ResumeBody is called on the sender. May be asked again before OnBody.
+  // ResumeBody is called on the sender, or until there may be memory again when AllocateBody gave
+  // none. May be asked again before OnBody.
   virtual std::span<std::byte> BodyRoom(size_t expected) = 0;
   virtual void OnBody(size_t bytes) = 0;
 };
@@ -59,6 +60,11 @@ class ResponseSender {
 
   // Goes on after an empty BodyRoom.
   virtual void ResumeBody() = 0;
+
+  // Memory for the request's body, at least one byte, out of the budget of the process. Empty when
+  // there is none now: BodyRoom then gives no room and is asked again before long. A request that
+  // gets none within Limits::budget_wait_max is refused by the session.
+  virtual Buffer AllocateBody(size_t size) { return Buffer::Allocate(size); }
 
   // Bytes accepted and not yet handed to the transport. Above the session's high-water mark the
   // application should pause; OnSendRoom says when it has fallen below.
