@@ -15,7 +15,7 @@ namespace tepal::net {
 
 class ReadCoalescing {
  public:
-  static constexpr size_t kPieceBytes = 128 * 1024;
+  static constexpr size_t kPieceBytes = 256 * 1024;
   static constexpr size_t kWorthwhileBytes = 32 * 1024;  // Less to come: not worth the calls.
   static constexpr Duration kPatience = std::chrono::milliseconds(1);
 
