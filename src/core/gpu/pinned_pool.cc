@@ -51,14 +51,19 @@ PinnedPool::PinnedPool(Gpus& gpus, uint64_t bytes_max)
 PinnedPool::~PinnedPool() = default;
 
 Buffer PinnedPool::Allocate(size_t size) {
+  Buffer pinned = TryAllocate(size);
+  return pinned.empty() ? Buffer::Allocate(size) : pinned;
+}
+
+Buffer PinnedPool::TryAllocate(size_t size) {
   // Room for what parsers read ahead.
   const size_t needed = size + kSlabPadding;
   if (!blocks_->gpus.in_use() || size < kBlockMin || needed > kBlockMin << (kSizes - 1)) {
-    return Buffer::Allocate(size);
+    return {};
   }
   const auto index = static_cast<size_t>(std::bit_width((needed - 1) / kBlockMin));
   Buffer block = blocks_->Take(index);
-  if (block.empty()) return Buffer::Allocate(size);
+  if (block.empty()) return {};
   std::byte* data = block.data();
   return Buffer::Adopt(data, size,
                        [blocks = blocks_, index, block = std::move(block)](std::byte*) mutable {

@@ -28,6 +28,8 @@ class PinnedPool {
 
   // `size` bytes, of a pinned block where there is one.
   Buffer Allocate(size_t size);
+  // Empty where there is none.
+  Buffer TryAllocate(size_t size);
 
   uint64_t pinned_bytes() const;  // Held: in use and spare.
 
