@@ -37,7 +37,7 @@ def wrk(script, url, connections, seconds):
         raise SystemExit(f"bench: {url} answered with errors:\n{text}")
 
     def percentile(name):
-        value, unit = re.search(rf"{name}%\s+([\d.]+)(us|ms|s|m)\b", text).groups()
+        value, unit = re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s|m)\b", text, re.MULTILINE).groups()
         return float(value) * MICROSECONDS[unit]
 
     return Load(int(re.search(r"(\d+) requests in", text).group(1)), percentile(50), percentile(99))
