@@ -1,6 +1,7 @@
 // Servers and clients on real loops, threads and sockets.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "core/base/text.h"
 #include "core/runtime/runtime.h"
@@ -118,6 +119,31 @@ TEST_P(HttpSocketTest, StoppingWithRequestsInProgressTellsTheClient) {
   home->Run();
   EXPECT_EQ(ended, kRequests);
   EXPECT_EQ(server->counters().connections_open.load(), 0);
+}
+
+// The client has no address there, and no name to ask for.
+TEST_P(HttpSocketTest, UnixSocketsCarryRequestsToo) {
+  const std::string path = Concat(testing::TempDir(), "/http_socket_test.", getpid());
+  const Result<env::Address> at = env::Address::Parse(Concat("unix:", path));
+  ASSERT_TRUE(at.ok());
+  address = server->Listen(*at).value();
+  EXPECT_EQ(address, *at);
+  int ended = 0;
+  for (const size_t size : {size_t{1}, size_t{3'000'000}}) {
+    Fetch(size, [&, size](Result<HttpClient::Response> answer) {
+      ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+      EXPECT_EQ(answer->body.size(), size);
+      if (++ended == 2) home->Stop();
+    });
+  }
+  home->Run();
+  EXPECT_EQ(ended, 2);
+  server->StopAccepting();
+  Fetch(1, [&](Result<HttpClient::Response> answer) {
+    EXPECT_TRUE(answer.ok()) << "connections go on";
+    home->Stop();
+  });
+  home->Run();
 }
 
 std::string NameOf(const testing::TestParamInfo<bool>& http2) {
