@@ -27,7 +27,6 @@ const Refusal kRefusals[] = {
     {"model-load-retry-count",
      "a failed load is not tried again; load the model by request",
      {"0"}},
-    {"http-header-forward-pattern", kNoForwarding, {""}},
     {"grpc-header-forward-pattern", kNoForwarding, {""}},
     {"grpc-infer-response-compression-level", kNoGrpc, {"none"}},
     {"grpc-restricted-protocol", kNoRestriction, {""}},

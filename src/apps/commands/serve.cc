@@ -17,6 +17,7 @@
 #include "apps/commands/commands.h"
 #include "apps/commands/serve_doors.h"
 #include "apps/commands/serve_flags.h"
+#include "apps/commands/staging_directory.h"
 #include "core/base/text.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/worker_threads.h"
@@ -51,10 +52,12 @@ class Server {
   void Finish(bool in_time);
 
   const ServeOptions options_;
+  std::unique_ptr<StagingDirectory> staging_;  // For models that requests bring.
   std::unique_ptr<runtime::EpollLoop> loop_;
   std::unique_ptr<runtime::LoopThreads> threads_;
   std::unique_ptr<env::Executor> blocking_;
   const std::unique_ptr<gpu::Gpus> gpus_ = gpu::NewCudaGpus();  // Outlives memory on them.
+  Budget bodies_{options_.body_budget_bytes};  // Outlives the requests that hold them.
   std::unique_ptr<ServerCore> core_;
   std::unique_ptr<ServeDoors> doors_;
   env::EventLoop::TimerId window_timer_ = 0;
@@ -89,17 +92,25 @@ Status Server::Start() {
   if (threads_ != nullptr) {
     for (env::EventLoop* loop : threads_->loops()) loops.push_back(loop);
   }
-  ASSIGN_OR_RETURN(
-      core_, NewServerCore(options_.core, {runtime::SystemClock(), runtime::SystemFileSystem(),
-                                           runtime::SystemThreads(), gpus_.get()}));
-  doors_ = std::make_unique<ServeDoors>(options_, std::move(loops), *blocking_, *core_, *gpus_);
+  ServerCoreOptions core = options_.core;
+  if (core.control_mode == ModelControlMode::kExplicit) {
+    ASSIGN_OR_RETURN(staging_, StagingDirectory::Make());
+    core.staging_directory = staging_->path();
+  }
+  ASSIGN_OR_RETURN(core_, NewServerCore(core, {runtime::SystemClock(), runtime::SystemFileSystem(),
+                                               runtime::SystemThreads(), gpus_.get()}));
+  doors_ = std::make_unique<ServeDoors>(options_, std::move(loops), *blocking_, *core_, *gpus_,
+                                        bodies_, CoresAllowed());
   return doors_->Open();
 }
 
 int Server::Run() {
   loop_->Run();
   // A model that still executes holds its threads: destroying the core would wait for it.
-  if (gave_up_) std::_Exit(exit_code_);
+  if (gave_up_) {
+    staging_.reset();
+    std::_Exit(exit_code_);
+  }
   return exit_code_;
 }
 

@@ -104,6 +104,18 @@ void AddGrpcIndifferentFlags(FlagSet& flags) {
             "Accepted: responses need no pool of their own.");
 }
 
+FlagSet::Custom HeaderPattern(HeaderForwarding* forwarding) {
+  return {.placeholder = "pattern",
+          .default_text = "",
+          .boolean = false,
+          .read = [forwarding](std::string_view text) -> Status {
+            auto made = HeaderForwarding::New(std::string(text));
+            if (!made.ok()) return Expected("a regular expression (RE2)");
+            *forwarding = std::move(made).value();
+            return {};
+          }};
+}
+
 void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
   flags.Group("HTTP");
   flags.Add("allow-http", &options.allow_http, "Serve the v2 protocol over HTTP.");
@@ -125,8 +137,17 @@ void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
             "Answer these groups of routes (as trace,logging) only to who sends the header with "
             "the value. May be repeated.");
   AddTlsFlags(flags, "http", options.http_tls);
+  flags.Add("http-header-forward-pattern", HeaderPattern(&options.http_forwarded_headers),
+            "Header fields whose name has a part that matches this regular expression (RE2) become "
+            "parameters of the inference request, under their names in lower case.");
+  flags.Add("http-server-timing", &options.http_server_timing,
+            "Answer every inference with Server-Timing: where its time went. Without it, only who "
+            "sends tepal-timing: 1 is told.");
   flags.Add("http-max-input-size", &options.http_body_bytes_max,
             "Largest request body in bytes, also after decompression.");
+  flags.Add("body-budget-bytes", &options.body_budget_bytes,
+            "Bytes of request bodies that the server holds at once, over HTTP and gRPC; what does "
+            "not fit waits for a second, and is then refused with 503 or RESOURCE_EXHAUSTED.");
 }
 
 void AddGrpcFlags(FlagSet& flags, ServeOptions& options) {
@@ -196,6 +217,9 @@ Status CheckDoors(const ServeOptions& options) {
   RETURN_IF_ERROR(CheckTls("http", options.http_tls));
   RETURN_IF_ERROR(CheckTls("grpc", options.grpc_tls));
   RETURN_IF_ERROR(CheckTls("metrics", options.metrics_tls));
+  if (options.body_budget_bytes == 0) {
+    return InvalidArgument("flag --body-budget-bytes: got '0', expected at least 1");
+  }
   if (options.http_body_bytes_max == 0) {
     return InvalidArgument("flag --http-max-input-size: got '0', expected at least 1");
   }

@@ -1,5 +1,6 @@
 #include "apps/commands/serve_doors.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -27,6 +28,8 @@ int InheritedSockets() {
   return ParseNumber<int>(count).value_or(0);
 }
 
+constexpr Duration kAcceptWhileDraining = 1s;
+
 constexpr char kHttp[] = "HTTPService";
 constexpr char kGrpc[] = "GRPCInferenceService";
 constexpr char kMetrics[] = "Metrics Service";
@@ -37,17 +40,40 @@ Result<env::Address> AddressOf(const std::string& host, uint16_t port) {
                                                                  : Concat("[", host, "]:", port));
 }
 
+// Of all threads of this process so far.
+Duration ProcessorTime() {
+  timespec used{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+void AddBodyMetrics(telemetry::MetricsRegistry& metrics, const Budget& bodies) {
+  metrics.Add([&bodies](telemetry::PrometheusWriter& out) {
+    using Type = telemetry::PrometheusWriter::Type;
+    out.Family("tepal_body_bytes", "Bytes of request bodies held", Type::kGauge);
+    out.Sample({}, uint64_t{bodies.used()});
+    out.Family("tepal_body_bytes_limit", "How many may be (--body-budget-bytes)", Type::kGauge);
+    out.Sample({}, uint64_t{bodies.limit()});
+    out.Family("tepal_body_refusals_total", "Requests refused because their bodies did not fit",
+               Type::kCounter);
+    out.Sample({}, bodies.refusals());
+  });
+}
+
 }  // namespace
 
 ServeDoors::ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
-                       env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus)
+                       env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus, Budget& bodies,
+                       int cores)
     : options_(options),
       loops_(std::move(loops)),
       blocking_(blocking),
       core_(core),
       gpus_(gpus),
+      bodies_(bodies),
       pinned_(gpus, options.pinned_pool_bytes),
       regions_(runtime::SystemSharedMemory(), &gpus),
+      load_reporter_(core, ProcessorTime, cores),
       certificates_({*loops_.front(), blocking, runtime::SystemFileSystem()},
                     options.tls_reload_interval) {}
 
@@ -79,6 +105,7 @@ Result<std::shared_ptr<net::TlsSource>> ServeDoors::OpenTls(const DoorTls& tls,
 
 Status ServeDoors::OpenMetrics() {
   AddInferenceMetrics(metrics_, core_);
+  AddBodyMetrics(metrics_, bodies_);
   if (options_.allow_gpu_metrics) {
     gpu::AddGpuMetrics(metrics_, gpus_, runtime::SystemClock(), options_.metrics_interval);
   }
@@ -95,6 +122,7 @@ Status ServeDoors::OpenMetrics() {
 Status ServeDoors::OpenGrpc() {
   net::HttpServer::Options server;
   server.limits = options_.grpc_limits;
+  server.limits.body_budget = &bodies_;
   ASSIGN_OR_RETURN(server.tls, OpenTls(options_.grpc_tls, kGrpc));
   GrpcFrontendOptions frontend;
   frontend.server_id = options_.server_id;
@@ -108,11 +136,15 @@ Status ServeDoors::OpenGrpc() {
 Status ServeDoors::OpenHttp() {
   net::HttpServer::Options server;
   server.limits.body_bytes_max = options_.http_body_bytes_max;
+  server.limits.body_budget = &bodies_;
   ASSIGN_OR_RETURN(server.tls, OpenTls(options_.http_tls, kHttp));
   HttpFrontendOptions frontend;
   frontend.server_id = options_.server_id;
   frontend.body_bytes_max = options_.http_body_bytes_max;
   frontend.restricted = options_.http_restricted;
+  frontend.forwarded_headers = options_.http_forwarded_headers;
+  frontend.load_reporter = &load_reporter_;
+  frontend.server_timing = options_.http_server_timing;
   if (options_.allow_client_shm) frontend.shared_memory = &regions_;
   frontend.pinned = &pinned_;
   http_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
@@ -141,6 +173,11 @@ void ServeDoors::Drain(Function<void()> done) {
   if (http_ != nullptr) doors.push_back(http_.get());
   if (grpc_ != nullptr) doors.push_back(grpc_.get());
   if (doors.empty()) return done();
+  // Clients that are told to go away may come back at once, for ever: gRPC's channels do. They are
+  // served as long as others may need it, and then refused.
+  refuse_timer_ = loops_.front()->RunAfter(kAcceptWhileDraining, [this, doors] {
+    for (net::HttpServer* door : doors) door->StopAccepting();
+  });
   draining_ = static_cast<int>(doors.size());  // Before the first can be done.
   const auto drained = std::make_shared<Function<void()>>(std::move(done));
   for (net::HttpServer* door : doors) {
@@ -151,6 +188,7 @@ void ServeDoors::Drain(Function<void()> done) {
 }
 
 void ServeDoors::Stop() {
+  loops_.front()->Cancel(refuse_timer_);
   for (net::HttpServer* door : {http_.get(), grpc_.get(), metrics_server_.get()}) {
     if (door != nullptr) door->Stop();
   }

@@ -19,6 +19,7 @@
 #include "core/gpu/pinned_pool.h"
 #include "core/telemetry/metrics.h"
 #include "network/net/http_server.h"
+#include "serving/frontend/load_report.h"
 #include "serving/server_core/server_core.h"
 #include "serving/shared_memory/shared_memory_regions.h"
 
@@ -26,15 +27,16 @@ namespace tepal::commands {
 
 class ServeDoors {
  public:
-  // All of it outlives the doors. The first loop accepts and serves the metrics page; loading
-  // models and looking at certificates is done on `blocking`.
+  // `cores`: how many processors this process may use. All of it outlives the doors. The first loop
+  // accepts and serves the metrics page; loading models and looking at certificates is done on
+  // `blocking`.
   ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
-             env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus);
+             env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus, Budget& bodies, int cores);
 
   Status Open();
 
-  // Connections are closed politely; `done` runs when the last has gone, or now when there is no
-  // door. The metrics page stays.
+  // Connections are closed politely, and after a second new ones are refused; `done` runs when the
+  // last has gone, or now when there is no door. The metrics page stays.
   void Drain(Function<void()> done);
 
   // Closes what is left at once.
@@ -56,13 +58,16 @@ class ServeDoors {
   env::Executor& blocking_;
   ServerCore& core_;
   gpu::Gpus& gpus_;
+  Budget& bodies_;
   gpu::PinnedPool pinned_;
   telemetry::MetricsRegistry metrics_;
   SharedMemoryRegions regions_;
+  LoadReporter load_reporter_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<net::HttpServer> grpc_;
   std::unique_ptr<net::HttpServer> metrics_server_;
   CertificateWatch certificates_;
+  env::EventLoop::TimerId refuse_timer_ = 0;
   int draining_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "core/options/flags.h"
 #include "core/telemetry/log.h"
 #include "network/http/session.h"
+#include "serving/frontend/header_forwarding.h"
 #include "serving/frontend/restricted_apis.h"
 #include "serving/server_core/server_core.h"
 
@@ -51,6 +52,9 @@ struct ServeOptions {
   bool reuse_http_port = false;
   int http_thread_count = 0;  // 0: as many as cores, at most 8.
   uint64_t http_body_bytes_max = 64ull << 20;
+  uint64_t body_budget_bytes = 4ull << 30;
+  HeaderForwarding http_forwarded_headers;
+  bool http_server_timing = false;  // Ours: --http-server-timing.
   DoorTls http_tls;
 
   bool allow_grpc = true;

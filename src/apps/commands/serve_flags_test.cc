@@ -103,19 +103,11 @@ constexpr std::string_view kTritonFlags[] = {
 };
 
 constexpr std::string_view kOurFlags[] = {
-    "lame-duck-secs",
-    "tls-reload-secs",
-    "http-use-ssl",
-    "http-use-ssl-mutual",
-    "http-server-cert",
-    "http-server-key",
-    "http-root-cert",
-    "metrics-use-ssl",
-    "metrics-use-ssl-mutual",
-    "metrics-server-cert",
-    "metrics-server-key",
-    "metrics-root-cert",
-    "gpus",
+    "body-budget-bytes",  "http-server-timing",     "lame-duck-secs",
+    "tls-reload-secs",    "http-use-ssl",           "http-use-ssl-mutual",
+    "http-server-cert",   "http-server-key",        "http-root-cert",
+    "metrics-use-ssl",    "metrics-use-ssl-mutual", "metrics-server-cert",
+    "metrics-server-key", "metrics-root-cert",      "gpus",
 };
 
 struct Parsed {
@@ -206,6 +198,12 @@ TEST(ServeFlagsTest, GrpcConnections) {
   EXPECT_EQ(limits.connection_age_max, 3000ms);
   EXPECT_EQ(limits.connection_age_grace, 400ms);
   EXPECT_FALSE(ParseWith({"--grpc-keepalive-time=0"}).status.ok());
+}
+
+TEST(ServeFlagsTest, PatternsOfHeadersAreChecked) {
+  EXPECT_EQ(ParseWith({"--http-header-forward-pattern=(x"}).status.message(),
+            "flag --http-header-forward-pattern: got '(x', expected a regular expression (RE2)");
+  EXPECT_TRUE(ParseWith({"--http-header-forward-pattern=(?i)^my-.*"}).status.ok());
 }
 
 TEST(ServeFlagsTest, SharedMemoryOfClientsIsOffUntilAllowed) {

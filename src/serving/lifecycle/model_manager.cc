@@ -19,6 +19,20 @@ Status NotExplicit() {
   return Unavailable("explicit model load / unload is not allowed if polling is enabled");
 }
 
+// Keeps the files that a version was loaded from as long as it is loaded: backends may open them
+// again.
+class StagedResources final : public VersionResources {
+ public:
+  StagedResources(std::shared_ptr<const StagedFiles> files, std::unique_ptr<VersionResources> of)
+      : files_(std::move(files)), resources_(std::move(of)) {}
+  const ModelConfigPtr& config() const override { return resources_->config(); }
+  std::vector<BatchExecutor*> executors() const override { return resources_->executors(); }
+
+ private:
+  const std::shared_ptr<const StagedFiles> files_;  // First, so that it goes last.
+  const std::unique_ptr<VersionResources> resources_;
+};
+
 }  // namespace
 
 // One operation on a model at a time: waits for the others.
@@ -176,9 +190,14 @@ std::vector<ModelManager::Failure> ModelManager::LoadEach(const std::vector<std:
 
 // ---- Load and unload ----
 
-Status ModelManager::Load(const std::string& model, std::string_view config_json) {
+Status ModelManager::Load(const std::string& model, std::string_view config_json,
+                          const std::map<std::string, std::string>& files) {
   if (options_.control_mode != ModelControlMode::kExplicit) return NotExplicit();
-  const Status status = LoadModel(model, config_json);
+  if (!files.empty() && config_json.empty()) {
+    return InvalidArgument(Concat("failed to load '", model,
+                                  "': files are given, so the parameter 'config' must be, too"));
+  }
+  const Status status = LoadModel(model, config_json, files);
   if (status.ok() || status.code() == StatusCode::kUnavailable) return status;
   if (status.code() == StatusCode::kNotFound) {
     return Internal(Concat("failed to load '", model, "', failed to poll from model repository"));
@@ -192,10 +211,12 @@ Status ModelManager::Unload(const std::string& model) {
   return {};
 }
 
-Status ModelManager::LoadModel(const std::string& model, std::string_view config_json) {
+Status ModelManager::LoadModel(const std::string& model, std::string_view config_json,
+                               const std::map<std::string, std::string>& files) {
   const Turn turn(*this, model);
   if (const std::lock_guard lock(mutex_); stopping_) return Stopping();
-  Result<OpenedModel> opened = repository_->Open(model);
+  Result<OpenedModel> opened =
+      files.empty() ? repository_->Open(model) : repository_->OpenFiles(model, files);
   if (opened.ok() && !config_json.empty()) {
     Result<ConfigDraft> draft = ParseConfigJson(config_json);
     if (draft.ok()) {
@@ -269,6 +290,9 @@ Result<std::shared_ptr<LoadedVersion>> ModelManager::BringUpOne(const OpenedMode
                                                                 const ModelLabels& labels) {
   const auto statistics = std::make_shared<ModelStatistics>();
   ASSIGN_OR_RETURN(auto resources, loader_->Load(opened, version, statistics));
+  if (opened.staged != nullptr) {
+    resources = std::make_unique<StagedResources>(opened.staged, std::move(resources));
+  }
   return LoadedVersion::Start(opened.name, version, std::move(resources), labels, statistics,
                               {world_.clock, world_.threads, *timekeeper_});
 }

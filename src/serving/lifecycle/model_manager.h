@@ -60,8 +60,10 @@ class ModelManager {
   Result<std::vector<ModelIndexEntry>> Index(bool ready_only);
 
   // Both return when the work is done, old versions drained included. kUnavailable unless explicit.
-  // `config_json` takes the place of the repository's configuration; empty: it does not.
-  Status Load(const std::string& model, std::string_view config_json);
+  // `config_json` takes the place of the repository's configuration; empty: it does not. `files`
+  // take the place of all of the model's, by path in its directory, and need the former.
+  Status Load(const std::string& model, std::string_view config_json,
+              const std::map<std::string, std::string>& files = {});
   // An unknown model is not an error: it is not loaded.
   Status Unload(const std::string& model);
 
@@ -87,7 +89,8 @@ class ModelManager {
   std::vector<Failure> LoadEach(const std::vector<std::string>& models);
 
   // kNotFound: not in the repository; kUnavailable: stopping; kInternal: why it cannot be loaded.
-  Status LoadModel(const std::string& model, std::string_view config_json);
+  Status LoadModel(const std::string& model, std::string_view config_json,
+                   const std::map<std::string, std::string>& files = {});
   Status LoadVersions(const OpenedModel& opened);
   Result<std::vector<std::shared_ptr<LoadedVersion>>> BringUp(const OpenedModel& opened,
                                                               const ModelConfig& config,

@@ -1,6 +1,7 @@
 #include "serving/repository/local_repository.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <utility>
 
@@ -21,11 +22,6 @@ std::string Join(std::string_view directory, std::string_view name) {
 bool IsEntryName(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos &&
          name.find('\0') == name.npos;
-}
-
-bool StaysInside(std::string_view relative_path) {
-  const auto parts = Split(relative_path, '/');
-  return std::all_of(parts.begin(), parts.end(), IsEntryName);
 }
 
 bool Contains(const std::vector<env::FileSystem::Entry>& entries, std::string_view name) {
@@ -77,16 +73,20 @@ class LocalRepository final : public ModelRepository {
 
   Result<OpenedModel> Open(std::string_view name) override {
     ASSIGN_OR_RETURN(const std::string directory, Find(name));
-    OpenedModel model;
-    model.name = std::string(name);
-    model.directory = directory;
-    ASSIGN_OR_RETURN(const auto entries, files_.List(directory));
-    model.versions = VersionsOf(entries);
-    RETURN_IF_ERROR(ReadConfig(entries, model));
-    if (!model.versions.empty()) {
-      ASSIGN_OR_RETURN(const auto files, files_.List(model.VersionDirectory(model.versions[0])));
-      for (const auto& file : files) model.version_files.push_back(file.name);
+    return OpenDirectory(name, directory);
+  }
+
+  Result<OpenedModel> OpenFiles(std::string_view name,
+                                const std::map<std::string, std::string>& files) override {
+    if (options_.staging_directory.empty()) {
+      return Unimplemented("this server takes no files of models");
     }
+    if (!IsEntryName(name)) return InvalidArgument(Concat("'", name, "' is no model's name"));
+    const std::string directory =
+        Join(options_.staging_directory, Concat(name, ".", ++directories_staged_));
+    ASSIGN_OR_RETURN(auto staged, StagedFiles::Write(files_, directory, files));
+    Result<OpenedModel> model = OpenDirectory(name, directory);
+    if (model.ok()) model->staged = std::move(staged);
     return model;
   }
 
@@ -204,6 +204,21 @@ class LocalRepository final : public ModelRepository {
                                   ", which --disable-auto-complete-config requires"));
   }
 
+  Result<OpenedModel> OpenDirectory(std::string_view name, const std::string& directory) {
+    OpenedModel model;
+    model.name = std::string(name);
+    model.directory = directory;
+    ASSIGN_OR_RETURN(const auto entries, files_.List(directory));
+    model.versions = VersionsOf(entries);
+    RETURN_IF_ERROR(ReadConfig(entries, model));
+    if (!model.versions.empty()) {
+      ASSIGN_OR_RETURN(const auto files, files_.List(model.VersionDirectory(model.versions[0])));
+      for (const auto& file : files) model.version_files.push_back(file.name);
+    }
+    return model;
+  }
+
+  std::atomic<uint64_t> directories_staged_{0};
   LocalRepositoryOptions options_;
   env::FileSystem& files_;
 };

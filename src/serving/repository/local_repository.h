@@ -22,6 +22,8 @@ struct LocalRepositoryOptions {
   std::vector<std::string> paths;
   std::string config_name;       // --model-config-name; empty: config.pbtxt.
   bool config_required = false;  // --disable-auto-complete-config.
+  // Where files that clients send are kept, of this process alone; empty: none are taken.
+  std::string staging_directory{};
 };
 
 // `files` must outlive it.

@@ -198,5 +198,49 @@ TEST(ParseVersionTest, OnlyPlainPositiveNumbers) {
   }
 }
 
+TEST_F(LocalRepositoryTest, OpensFilesThatAClientSent) {
+  files_.Put("/a/tulip/config.pbtxt", kConfig);
+  files_.Put("/a/tulip/3/model.onnx", "x");
+  const auto repository = Make({.paths = {"/a"},
+                                .config_name = "",
+                                .config_required = false,
+                                .staging_directory = "/staging"});
+  std::string directory;
+  {
+    auto opened = repository->OpenFiles(
+        "tulip", {{"1/model.onnx", "one"}, {"2/weights/w", "two"}, {"labels.txt", "a\nb"}});
+    ASSERT_TRUE(opened.ok()) << opened.status().message();
+    EXPECT_EQ(opened->versions, (std::vector<int64_t>{1, 2}));
+    EXPECT_EQ(opened->version_files, std::vector<std::string>{"model.onnx"});
+    EXPECT_FALSE(opened->has_config);  // Nothing of the repository's own model is used.
+    directory = opened->directory;
+    EXPECT_TRUE(directory.starts_with("/staging/"));
+    EXPECT_EQ(*files_.Read(directory + "/2/weights/w", 100), "two");
+    EXPECT_EQ(repository->ReadLabels(*opened, "labels.txt")->size(), 2u);
+    const auto again = repository->OpenFiles("tulip", {{"1/model.onnx", "other"}});
+    ASSERT_TRUE(again.ok());
+    EXPECT_NE(again->directory, directory);  // A reload does not touch what is in use.
+  }
+  EXPECT_FALSE(files_.Stat(directory + "/1/model.onnx").ok());
+}
+
+TEST_F(LocalRepositoryTest, FilesOfAClientStayInTheirDirectory) {
+  const auto repository = Make({.paths = {"/a"},
+                                .config_name = "",
+                                .config_required = false,
+                                .staging_directory = "/staging"});
+  for (const char* path : {"../x", "/etc/passwd", "1/../../x", "", "1//x", "1/."}) {
+    EXPECT_EQ(repository->OpenFiles("tulip", {{path, "x"}}).status().code(),
+              StatusCode::kInvalidArgument)
+        << path;
+  }
+  for (const char* name : {"..", "a/b", ""}) {
+    EXPECT_EQ(repository->OpenFiles(name, {{"1/m", "x"}}).status().code(),
+              StatusCode::kInvalidArgument)
+        << name;
+  }
+  EXPECT_EQ(Make()->OpenFiles("tulip", {{"1/m", "x"}}).status().code(), StatusCode::kUnimplemented);
+}
+
 }  // namespace
 }  // namespace tepal

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "core/base/result.h"
 #include "core/base/time.h"
 #include "serving/model_config/parse.h"
+#include "serving/repository/staged_files.h"
 
 namespace tepal {
 
@@ -39,6 +41,8 @@ struct OpenedModel {
   ConfigDraft draft;        // What it says, nothing added.
   // What the directory of the lowest version holds, for CompleteBackend.
   std::vector<std::string> version_files;
+  // Where the directory is a temporary one: it is there as long as this is.
+  std::shared_ptr<const StagedFiles> staged;
 
   // "<directory>/<version>".
   std::string VersionDirectory(int64_t version) const;
@@ -55,6 +59,14 @@ class ModelRepository {
   // kNotFound when there is no such model; kInvalidArgument when its directory or its configuration
   // is bad, with file, line and column.
   virtual Result<OpenedModel> Open(std::string_view model) = 0;
+
+  // The same for a model of files that a client has sent, each by its path in the model's
+  // directory; nothing of the repository is used. kInvalidArgument for a path that leads elsewhere.
+  // kUnimplemented where none are taken.
+  virtual Result<OpenedModel> OpenFiles(std::string_view /*model*/,
+                                        const std::map<std::string, std::string>& /*files*/) {
+    return Unimplemented("this server takes no files of models");
+  }
 
   // The lines of a label file of `model`, by class index.
   virtual Result<std::vector<std::string>> ReadLabels(const OpenedModel& model,

@@ -87,12 +87,7 @@ class ServerCoreImpl final : public ServerCore {
   }
 
   Status Load(const std::string& model, const LoadOverride& overrides) override {
-    if (!overrides.files.empty()) {
-      return Unimplemented(Concat("failed to load '", model,
-                                  "': loading from files in the request ", "('",
-                                  overrides.files.begin()->first, "') is not supported yet"));
-    }
-    return models_->Load(model, overrides.config_json);
+    return models_->Load(model, overrides.config_json, overrides.files);
   }
 
   // There are no ensembles yet, so nothing depends on another model.

@@ -136,7 +136,12 @@ TEST_F(ServerCoreTest, AnUnloadedModelIsKnownAndHasNoVersion) {
   EXPECT_TRUE(core_->Infer(Request("add_sub", std::make_shared<FakeSink>())).ok());
   ServerCore::LoadOverride with_files;
   with_files.files["1/model.onnx"] = "x";
-  EXPECT_EQ(core_->Load("add_sub", with_files).code(), StatusCode::kUnimplemented);
+  EXPECT_EQ(core_->Load("add_sub", with_files).message(),
+            "failed to load 'add_sub': files are given, so the parameter 'config' must be, too");
+  with_files.config_json = R"({"backend":"identity"})";
+  EXPECT_EQ(core_->Load("add_sub", with_files).message(),
+            "failed to load 'add_sub': this server takes no files of models");
+  EXPECT_TRUE(core_->Infer(Request("add_sub", std::make_shared<FakeSink>())).ok());
 }
 
 TEST_F(ServerCoreTest, AfterStopNothingIsTaken) {

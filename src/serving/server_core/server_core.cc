@@ -14,6 +14,7 @@ Result<std::unique_ptr<ServerCore>> NewServerCore(const ServerCoreOptions& optio
   local.paths = options.repository_paths;
   local.config_name = options.model_config_name;
   local.config_required = !options.auto_complete_config;
+  local.staging_directory = options.staging_directory;
 
   BackendManager::Options backends;
   backends.directories = options.backend_directories;

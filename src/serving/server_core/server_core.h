@@ -87,6 +87,7 @@ struct ServerCoreOptions {
   int load_threads = 4;
   Duration poll_interval = 15s;
   std::string model_config_name;
+  std::string staging_directory;  // For files of models that requests bring; empty: none are taken.
   std::map<std::string, std::map<std::string, std::string>> backend_config;  // "" is global.
 };
 

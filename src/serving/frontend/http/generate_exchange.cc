@@ -50,7 +50,9 @@ GenerateExchange::GenerateExchange(const InferExchange::Door& door, Route route,
       received_(door.loop.Now()),
       answer_(std::make_shared<GenerateAnswer>(door.completions, sender)),
       body_(head, door.options.body_bytes_max, sender,
-            [this](const Buffer& body) { Begin(body); }) {}
+            [this](const Buffer& body) { Begin(body); }) {
+  door.options.forwarded_headers.Forward(head.headers, forwarded_);
+}
 
 void GenerateExchange::OnReset(const Status& why) {
   answer_->Abandon();
@@ -79,6 +81,7 @@ Status GenerateExchange::Infer(const Buffer& body, GenerateAnswer& answer) {
   request->requested_version = version_;
   request->times.received = received_;
   RETURN_IF_ERROR(kserve::ReadGenerateRequest(body.text(), model->config(), *request));
+  for (Parameter& parameter : forwarded_) request->parameters.push_back(std::move(parameter));
   answer.Attach(*request, model);
   answer.streams = route_.kind == Route::Kind::kGenerateStream;
   answer.accepted = true;  // Before: the answer may come at once.

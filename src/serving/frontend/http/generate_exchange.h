@@ -45,6 +45,7 @@ class GenerateExchange final : public http::RequestReceiver {
   const Route route_;
   const int64_t version_;
   const Instant received_;
+  std::vector<Parameter> forwarded_;  // From the head.
   const std::shared_ptr<GenerateAnswer> answer_;
   http::CollectingRequest body_;
 };

@@ -13,7 +13,10 @@
 
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
+#include "core/gpu/pinned_pool.h"
 #include "network/http/stream.h"
+#include "serving/frontend/header_forwarding.h"
+#include "serving/frontend/load_report.h"
 #include "serving/frontend/restricted_apis.h"
 #include "serving/frontend/trace_settings.h"
 #include "serving/server_core/server_core.h"
@@ -27,7 +30,12 @@ struct HttpFrontendOptions {
   uint64_t body_bytes_max = 64ull << 20;  // --http-max-input-size, also of what is decompressed.
   // Regions that tensors may lie in; null: clients may not register any (--allow-client-shm).
   SharedMemoryRegions* shared_memory = nullptr;
+  // Where bodies with tensors are received; null: in ordinary memory.
+  gpu::PinnedPool* pinned = nullptr;
   RestrictedApis restricted{};
+  HeaderForwarding forwarded_headers{};
+  LoadReporter* load_reporter = nullptr;  // Null: nobody is told.
+  bool server_timing = false;             // Tells every client where its time went.
   std::shared_ptr<TraceSettings> trace = std::make_shared<TraceSettings>();
 };
 

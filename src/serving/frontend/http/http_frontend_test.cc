@@ -7,6 +7,7 @@
 #include "network/http/compression.h"
 #include "serving/frontend/frontend_fakes.h"
 #include "serving/frontend/http/metrics_page.h"
+#include "serving/frontend/http/server_timing.h"
 
 namespace tepal {
 namespace {
@@ -140,6 +141,63 @@ TEST_F(HttpFrontendTest, RestrictedGroupsNeedTheirHeader) {
   EXPECT_EQ(Got(), "200 ");
 }
 
+TEST_F(HttpFrontendTest, TellsItsLoadToWhoAsks) {
+  LoadReporter reporter(
+      core, [] { return Duration{}; }, 1);
+  options.load_reporter = &reporter;
+  handler = NewHttpFrontend(core, loop, blocking, options);
+  Send("POST", "/v2/models/echo/infer", kInfer);
+  EXPECT_FALSE(sender->headers.contains("endpoint-load-metrics"));
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"endpoint-load-metrics-format", "text"}});
+  EXPECT_TRUE(sender->headers["endpoint-load-metrics"].starts_with("TEXT cpu_utilization="));
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"endpoint-load-metrics-format", "json"}});
+  EXPECT_TRUE(sender->headers["endpoint-load-metrics"].starts_with("JSON {"));
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"endpoint-load-metrics-format", "xml"}});
+  EXPECT_FALSE(sender->headers.contains("endpoint-load-metrics"));
+}
+
+TEST_F(HttpFrontendTest, TellsWhereTheTimeWent) {
+  Send("POST", "/v2/models/echo/infer", kInfer);
+  EXPECT_FALSE(sender->headers.contains("server-timing"));
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"tepal-timing", "1"}});
+  EXPECT_TRUE(sender->headers.contains("server-timing"));
+  options.server_timing = true;
+  handler = NewHttpFrontend(core, loop, blocking, options);
+  Send("POST", "/v2/models/echo/infer", kInfer);
+  EXPECT_TRUE(sender->headers.contains("server-timing"));
+}
+
+TEST_F(HttpFrontendTest, ForwardsHeadersAsParameters) {
+  options.forwarded_headers = *HeaderForwarding::New("^my-");
+  handler = NewHttpFrontend(core, loop, blocking, options);
+  core.answer_at_once = false;
+  for (const auto& [path, body] :
+       {std::pair("infer", kInfer), std::pair("generate", R"({"X":1})")}) {
+    Send("POST", std::string("/v2/models/echo/") + path, body,
+         {{"my-user", "ann"}, {"other", "no"}});
+    ASSERT_NE(core.given, nullptr) << Got();
+    ASSERT_EQ(core.given->parameters.size(), 1u) << path;
+    EXPECT_EQ(core.given->parameters[0].name, "my-user");
+    EXPECT_EQ(std::get<std::string>(core.given->parameters[0].value), "ann");
+    core.AnswerGiven();
+  }
+}
+
+TEST(ServerTimingTest, TellsWhatIsKnown) {
+  RequestTimes times;
+  EXPECT_EQ(ServerTiming(times), "");
+  times.received = Instant(1s);
+  times.queued = times.received + 21us;
+  times.compute_start = times.queued + 310us;
+  EXPECT_EQ(ServerTiming(times), "receive;dur=0.021, queue;dur=0.310");
+  times.compute_input_end = times.compute_start + 4us;
+  times.compute_output_start = times.compute_input_end + 1250us;
+  times.compute_end = times.compute_output_start;
+  EXPECT_EQ(ServerTiming(times),
+            "receive;dur=0.021, queue;dur=0.310, input;dur=0.004, infer;dur=1.250, "
+            "output;dur=0.000");
+}
+
 TEST_F(HttpFrontendTest, InfersOnTheLoop) {
   Send("POST", "/v2/models/echo/infer", kInfer);
   EXPECT_EQ(Got(), kAnswer);
@@ -147,8 +205,6 @@ TEST_F(HttpFrontendTest, InfersOnTheLoop) {
   EXPECT_TRUE(loop.tasks.empty());
   Send("POST", "/v2/models/echo/versions/1/infer", kInfer, {}, false);
   EXPECT_EQ(Got(), kAnswer);
-  Send("POST", "/v2/models/echo/infer", kInfer, {{"endpoint-load-metrics-format", "text"}});
-  EXPECT_EQ(sender->headers["endpoint-load-metrics"], "TEXT named_metrics.tepal_in_flight=3");
   Send("POST", "/v2/models/echo/infer", "{not json");
   EXPECT_EQ(
       Got(),

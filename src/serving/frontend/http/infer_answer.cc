@@ -4,6 +4,7 @@
 
 #include "core/base/text.h"
 #include "network/http/status_map.h"
+#include "serving/frontend/http/server_timing.h"
 
 namespace tepal {
 
@@ -29,6 +30,7 @@ Status InferAnswer::Write(const InferenceResponse& response, http::ResponseHead&
     head.headers.Add("content-type", "application/json");
   }
   if (!load_report.empty()) head.headers.Add("endpoint-load-metrics", load_report);
+  if (server_timing) head.headers.Add("server-timing", ServerTiming(response.times));
   if (encoding == http::Encoding::kIdentity) {
     body = std::move(answer.body);
   } else {

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "serving/frontend/pending_answer.h"
 #include "network/http/compression.h"
+#include "serving/frontend/pending_answer.h"
 
 namespace tepal {
 
@@ -16,7 +16,8 @@ class InferAnswer final : public PendingAnswer {
 
   // Set before the request is given away.
   http::Encoding encoding = http::Encoding::kIdentity;
-  std::string load_report;  // Value of endpoint-load-metrics; empty: not sent.
+  std::string load_report;     // Value of endpoint-load-metrics; empty: not sent.
+  bool server_timing = false;  // Say where the time went.
 
   // Loop thread; in place of any other answer.
   void RefuseTooLarge(std::string_view message);

@@ -4,6 +4,7 @@
 
 #include "core/base/text.h"
 #include "network/http/status_map.h"
+#include "serving/frontend/http/server_timing.h"
 
 namespace tepal {
 namespace {
@@ -23,13 +24,15 @@ InferExchange::InferExchange(const Door& door, std::string model, int64_t versio
       received_(door.loop.Now()),
       json_size_text_(Header(head, "inference-header-content-length")),
       content_encoding_(http::ContentEncoding(head.headers.Get("content-encoding").value_or(""))),
+      sender_(sender),
       answer_(std::make_shared<InferAnswer>(door.completions, sender)),
-      collector_(std::nullopt, door.options.body_bytes_max) {
+      collector_(std::nullopt, door.options.body_bytes_max, &sender) {
   answer_->encoding = http::AcceptedEncoding(head.headers.Get("accept-encoding").value_or(""));
-  if (const auto format = head.headers.Get("endpoint-load-metrics-format"); format.has_value()) {
-    wants_load_report_ = *format == "text" || *format == "json";
-    load_report_json_ = *format == "json";
+  if (door.options.load_reporter != nullptr) {
+    load_report_ = AskedLoadReport(head.headers.Get("endpoint-load-metrics-format"));
   }
+  answer_->server_timing = door.options.server_timing || AsksServerTiming(head.headers);
+  door.options.forwarded_headers.Forward(head.headers, forwarded_);
   if (head.content_length.has_value() && *head.content_length <= door.options.body_bytes_max) {
     placed_size_ = *head.content_length;
     if (json_size_text_.has_value()) {
@@ -46,7 +49,14 @@ InferExchange::~InferExchange() { answer_->Abandon(); }
 
 std::span<std::byte> InferExchange::BodyRoom(size_t expected) {
   if (placed_size_.has_value()) {
-    if (placed_.empty()) placed_ = Buffer::Allocate(lead_ + *placed_size_);
+    if (*placed_size_ == 0) return {};
+    if (placed_.empty()) {
+      const size_t size = lead_ + *placed_size_;
+      gpu::PinnedPool* const pinned = door_.options.pinned;
+      if (pinned != nullptr) placed_ = pinned->TryAllocate(size);
+      if (placed_.empty()) placed_ = sender_.AllocateBody(size);
+      if (placed_.empty()) return {};
+    }
     return {placed_.data() + lead_ + placed_filled_, *placed_size_ - placed_filled_};
   }
   const std::span<std::byte> room = collector_.BodyRoom(expected);
@@ -120,12 +130,11 @@ Status InferExchange::Begin(std::unique_ptr<InferenceRequest>& request) {
   RETURN_IF_ERROR(kserve::ReadInferRequest(body, json_size, config, *request, answer_->form,
                                            regions ? &regions : nullptr));
 
+  for (Parameter& parameter : forwarded_) request->parameters.push_back(std::move(parameter));
+
   answer_->Attach(*request, model);
-  if (wants_load_report_) {
-    const int64_t in_flight = door_.core.in_flight();
-    answer_->load_report =
-        load_report_json_ ? Concat(R"(JSON {"named_metrics":{"tepal_in_flight":)", in_flight, "}}")
-                          : Concat("TEXT named_metrics.tepal_in_flight=", in_flight);
+  if (load_report_.has_value()) {
+    answer_->load_report = door_.options.load_reporter->Text(*load_report_, door_.loop.Now());
   }
   return door_.core.Infer(std::move(request));
 }

@@ -47,9 +47,10 @@ class InferExchange final : public http::RequestReceiver {
   const Instant received_;
   std::optional<std::string> json_size_text_;
   std::optional<http::Encoding> content_encoding_;
+  http::ResponseSender& sender_;
   std::shared_ptr<InferAnswer> answer_;
-  bool wants_load_report_ = false;
-  bool load_report_json_ = false;
+  std::optional<LoadReportFormat> load_report_;
+  std::vector<Parameter> forwarded_;  // From the head.
   bool refused_ = false;
 
   // A body of known length lies at `lead_` in placed_; another is collected.

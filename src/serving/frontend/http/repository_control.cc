@@ -1,14 +1,18 @@
 #include "serving/frontend/http/repository_control.h"
 
+#include <optional>
 #include <utility>
 
 #include "core/base/text.h"
 #include "network/http/body_collector.h"
 #include "network/http/status_map.h"
+#include "serving/frontend/http/base64.h"
 #include "serving/frontend/http/body_json.h"
 
 namespace tepal {
 namespace {
+
+constexpr std::string_view kFilePrefix = "file:";
 
 struct Control {
   bool load = false;
@@ -26,9 +30,12 @@ Status ReadParameter(const std::string& name, const json::Value& value, Control&
     control.overrides.config_json = *value.AsString();
     return {};
   }
-  if (control.load && name.starts_with("file:")) {
-    return Unimplemented(
-        Concat("loading a model from files in the request is not supported yet: '", name, "'"));
+  if (control.load && name.starts_with(kFilePrefix)) {
+    std::optional<std::string> bytes;
+    if (value.AsString() != nullptr) bytes = DecodeBase64(*value.AsString());
+    if (!bytes) return InvalidArgument(Concat("'", name, "': expected the file in base64"));
+    control.overrides.files[name.substr(kFilePrefix.size())] = std::move(*bytes);
+    return {};
   }
   if (!control.load && name == "unload_dependents") {
     if (value.AsBool() == nullptr) {

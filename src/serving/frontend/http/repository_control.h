@@ -19,9 +19,9 @@ struct ModelControlDoor {
   uint64_t body_bytes_max;
 };
 
-// The body may hold {"parameters":{"config":"…"}} for a load, {"parameters":{"unload_dependents":
-// true}} for an unload. Answered once the work is done, unless the client has gone by then; the
-// work goes on without it.
+// The body may hold {"parameters":{"config":"…","file:1/model.onnx":"<base64>"}} for a load,
+// {"parameters":{"unload_dependents":true}} for an unload. Answered once the work is done, unless
+// the client has gone by then; the work goes on without it.
 std::unique_ptr<http::RequestReceiver> ControlModel(const ModelControlDoor& door, bool load,
                                                     std::string model,
                                                     const http::RequestHead& head,

@@ -1,0 +1,15 @@
+// Base64 (RFC 4648 section 4), as JSON bodies carry bytes.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tepal {
+
+// With its padding or without it; nothing for a text with any other character, or of a length that
+// no bytes have.
+std::optional<std::string> DecodeBase64(std::string_view text);
+
+}  // namespace tepal
