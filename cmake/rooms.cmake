@@ -15,6 +15,8 @@ endif()
 tepal_proto_library(tepal_proto_model_config core/proto/model_config.proto)
 tepal_proto_library(tepal_proto_inference core/proto/inference.proto core/proto/health.proto
   LINKS tepal_proto_model_config)
+tepal_proto_descriptors(tepal_proto_descriptors core/proto/inference.proto core/proto/health.proto
+  core/proto/reflection.proto core/proto/reflection_v1alpha.proto)
 tepal_room(core/proto              STANDS_ON base                        LINKS tepal_proto_model_config)
 tepal_room(core/options            STANDS_ON base                        LINKS PkgConfig::yaml)
 tepal_room(core/json               STANDS_ON base                        LINKS PkgConfig::simdjson)
@@ -42,7 +44,7 @@ tepal_room(serving/client          STANDS_ON net kserve image)
 # 6
 tepal_room(serving/server_core     STANDS_ON lifecycle)
 # 7
-tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory LINKS PkgConfig::re2)
+tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory LINKS tepal_proto_descriptors PkgConfig::re2)
 tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options json)
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)

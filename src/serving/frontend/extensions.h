@@ -3,12 +3,18 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 namespace tepal {
 
-inline constexpr std::string_view kExtensions[] = {
-    "classification",  "model_repository",    "model_repository(unload_dependents)",
-    "schedule_policy", "model_configuration", "binary_tensor_data",
-    "parameters",      "statistics"};
+// In Triton's order. `shared_memory`: clients may register regions.
+inline std::vector<std::string_view> Extensions(bool shared_memory) {
+  std::vector<std::string_view> all = {"classification", "model_repository",
+                                       "model_repository(unload_dependents)", "schedule_policy",
+                                       "model_configuration"};
+  if (shared_memory) all.insert(all.end(), {"system_shared_memory", "cuda_shared_memory"});
+  all.insert(all.end(), {"binary_tensor_data", "parameters", "statistics", "logging"});
+  return all;
+}
 
 }  // namespace tepal

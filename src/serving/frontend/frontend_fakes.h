@@ -79,15 +79,19 @@ class FakeSender final : public http::ResponseSender {
     text = std::string(Flatten(pieces).text());
   }
   void Finish(const http::Headers* trailers) override {
+    finished = true;
     for (size_t i = 0; trailers != nullptr && i < trailers->size(); ++i) {
       headers[std::string((*trailers)[i].name)] = std::string((*trailers)[i].value);
     }
   }
   void Interim(int) override {}
   void Reset(uint32_t) override {}
-  void ResumeBody() override {}
-  size_t unsent_bytes() const override { return 0; }
+  void ResumeBody() override { ++resumed; }
+  size_t unsent_bytes() const override { return unsent; }
 
+  bool finished = false;
+  int resumed = 0;
+  size_t unsent = 0;
   int answers = 0;
   int status = 0;
   std::map<std::string, std::string> headers;
@@ -141,11 +145,16 @@ class FakeCore final : public ServerCore {
   }
   Status Infer(std::unique_ptr<InferenceRequest>&& request) override {
     if (request->FindInput("X") == nullptr) return InvalidArgument("no X");
+    if (hold) {
+      held.push_back(std::move(request));
+      return {};
+    }
     given = std::move(request);
     if (answer_at_once) AnswerGiven();
     return {};
   }
-  void AnswerGiven() {
+  void AnswerGiven() { Answer(std::move(given)); }
+  static void Answer(std::unique_ptr<InferenceRequest> given) {
     auto response = std::make_unique<InferenceResponse>();
     response->id = given->id;
     response->model_name = given->model_name;
@@ -189,6 +198,8 @@ class FakeCore final : public ServerCore {
   bool ready = true;
   bool answer_at_once = true;
   std::unique_ptr<InferenceRequest> given;
+  bool hold = false;  // Requests stay in `held` until a test answers them.
+  std::vector<std::unique_ptr<InferenceRequest>> held;
   std::string loaded;
 };
 

@@ -49,7 +49,7 @@ void PendingAnswer::Deliver() {
   }
   const std::unique_ptr<InferenceResponse> response = std::move(response_);
   if (!response->status.ok()) {
-    SendError(*sender, response->status);
+    SendFailure(*sender, *response);
   } else {
     Send(*sender, *response);  // The buffers that are sent keep what they need.
   }

@@ -44,6 +44,10 @@ class PendingAnswer : public ResponseSink,
   // On the loop; at most one of them, once.
   virtual void Send(http::ResponseSender& sender, const InferenceResponse& response) = 0;
   virtual void SendError(http::ResponseSender& sender, const Status& error) = 0;
+  // The same for an error that came as the response.
+  virtual void SendFailure(http::ResponseSender& sender, const InferenceResponse& response) {
+    SendError(sender, response.status);
+  }
 
   // The sender, for the one answer there is; null when it was answered or abandoned before.
   http::ResponseSender* TakeSender() { return std::exchange(sender_, nullptr); }

@@ -53,22 +53,26 @@ void WriteTensor(ProtoWriter& out, const OutputTensor& tensor) {
   for (const int64_t length : tensor.shape) out.Raw(static_cast<uint64_t>(length));
 }
 
-}  // namespace
+constexpr size_t kHeadBytesExpected = 256;
 
-Result<BufferList> WriteGrpcInferResponse(const InferenceResponse& response, const AnswerForm& form,
-                                          bool batched, ClassLabels& labels) {
-  constexpr size_t kHeadBytesExpected = 256;
+// `final`: a parameter more; null without.
+Result<BufferList> WriteResponse(const InferenceResponse& response, const AnswerForm& form,
+                                 bool batched, ClassLabels& labels, const Parameter* final) {
   ByteWriter bytes(kHeadBytesExpected);
   ProtoWriter out(bytes);
   out.Text(kModelName, response.model_name);
   out.Text(kModelVersion, Concat(response.model_version));
   out.Text(kId, response.id);
   for (const Parameter& parameter : response.parameters) WriteParameter(out, parameter);
+  if (final != nullptr) WriteParameter(out, *final);
 
   BufferList contents;
   for (const OutputTensor& output : response.outputs) {
     const AnswerForm::Output* wish = form.Find(output.name);
-    if (wish != nullptr && wish->classes > 0) {
+    if (wish != nullptr && wish->in_region) {
+      WriteTensor(out, output);
+      contents.emplace_back();  // The client has it already.
+    } else if (wish != nullptr && wish->classes > 0) {
       ASSIGN_OR_RETURN(OutputTensor classified, Classify(output, wish->classes, batched, labels));
       WriteTensor(out, classified);
       contents.push_back(std::move(classified.data));
@@ -94,6 +98,43 @@ Result<BufferList> WriteGrpcInferResponse(const InferenceResponse& response, con
   }
   if (from != frame.size()) message.push_back(frame.Slice(from, frame.size() - from));
   return message;
+}
+
+// Every request of a stream has one answer, so each of them is the final one.
+Parameter FinalResponse() { return {"triton_final_response", true}; }
+
+// Field numbers of ModelStreamInferResponse.
+enum : uint32_t { kErrorMessage = 1, kInferResponse };
+
+}  // namespace
+
+Result<BufferList> WriteGrpcInferResponse(const InferenceResponse& response, const AnswerForm& form,
+                                          bool batched, ClassLabels& labels) {
+  return WriteResponse(response, form, batched, labels, nullptr);
+}
+
+Result<BufferList> WriteGrpcStreamResponse(const InferenceResponse& response,
+                                           const AnswerForm& form, bool batched,
+                                           ClassLabels& labels) {
+  const Parameter final = FinalResponse();
+  ASSIGN_OR_RETURN(BufferList message, WriteResponse(response, form, batched, labels, &final));
+  constexpr size_t kTagAndLength = 11;
+  ByteWriter bytes(kTagAndLength);
+  ProtoWriter(bytes).LengthOf(kInferResponse, TotalSize(message));
+  message.insert(message.begin(), bytes.Take());
+  return message;
+}
+
+Buffer WriteGrpcStreamError(const Status& error, std::string_view model, std::string_view id) {
+  ByteWriter bytes(kHeadBytesExpected);
+  ProtoWriter out(bytes);
+  out.Text(kErrorMessage, error.message());
+  out.Message(kInferResponse, [&](ProtoWriter& response) {
+    response.Text(kModelName, model);
+    response.Text(kId, id);
+    if (!model.empty()) WriteParameter(response, FinalResponse());
+  });
+  return bytes.Take();
 }
 
 }  // namespace tepal::kserve

@@ -2,32 +2,22 @@
 
 #include "core/base/text.h"
 #include "serving/frontend/extensions.h"
+#include "serving/frontend/grpc/grpc_answer_message.h"
+#include "serving/frontend/grpc/grpc_health_watch.h"
+#include "serving/frontend/grpc/grpc_settings_calls.h"
+#include "serving/frontend/grpc/grpc_shared_memory_calls.h"
 #include "serving/frontend/grpc/model_config_message.h"
 #include "serving/frontend/model_version_text.h"
 #include "serving/kserve/proto_reader.h"
-#include "serving/kserve/proto_writer.h"
 
 namespace tepal {
 namespace {
 
-using kserve::ByteWriter;
 using kserve::ProtoReader;
 using kserve::ProtoWriter;
 
-constexpr size_t kAnswerBytesExpected = 256;
-
-Status Unparsable() { return Internal("Unable to parse request"); }
-
-template <typename Fill>
-Buffer Answer(Fill&& fill) {
-  ByteWriter bytes(kAnswerBytesExpected);
-  ProtoWriter out(bytes);
-  fill(out);
-  return bytes.Take();
-}
-
 Buffer BoolAnswer(bool value) {
-  return Answer([value](ProtoWriter& out) {
+  return AnswerMessage([value](ProtoWriter& out) {
     if (value) out.Bool(1, true);
   });
 }
@@ -51,7 +41,7 @@ Result<ModelName> ReadModelName(std::string_view request) {
       reader.Skip();
     }
   }
-  if (!reader.ok()) return Unparsable();
+  if (!reader.ok()) return UnparsableRequest();
   ASSIGN_OR_RETURN(model.version, ParseModelVersion(version));
   return model;
 }
@@ -70,10 +60,12 @@ Result<Buffer> ModelReady(const GrpcCallContext& context, std::string_view reque
 }
 
 Result<Buffer> ServerMetadata(const GrpcCallContext& context, std::string_view) {
-  return Answer([&context](ProtoWriter& out) {
+  return AnswerMessage([&context](ProtoWriter& out) {
     out.Text(1, context.options.server_id);
     out.Text(2, context.options.server_version);
-    for (const std::string_view extension : kExtensions) out.Bytes(3, extension);
+    for (const std::string_view extension : Extensions(context.options.shared_memory != nullptr)) {
+      out.Bytes(3, extension);
+    }
   });
 }
 
@@ -91,7 +83,7 @@ void WriteTensors(ProtoWriter& out, uint32_t field,
 Result<Buffer> GetModelMetadata(const GrpcCallContext& context, std::string_view request) {
   ASSIGN_OR_RETURN(const ModelName model, ReadModelName(request));
   ASSIGN_OR_RETURN(const ModelMetadata metadata, context.core.Metadata(model.name, model.version));
-  return Answer([&metadata](ProtoWriter& out) {
+  return AnswerMessage([&metadata](ProtoWriter& out) {
     out.Text(1, metadata.name);
     for (const int64_t version : metadata.versions) out.Bytes(2, Concat(version));
     out.Text(3, metadata.platform);
@@ -104,7 +96,7 @@ Result<Buffer> GetModelConfig(const GrpcCallContext& context, std::string_view r
   ASSIGN_OR_RETURN(const ModelName model, ReadModelName(request));
   ASSIGN_OR_RETURN(const auto served, context.core.Find(model.name, model.version));
   ASSIGN_OR_RETURN(const std::string config, ModelConfigMessage(served->config()));
-  return Answer([&config](ProtoWriter& out) { out.Bytes(1, config); });
+  return AnswerMessage([&config](ProtoWriter& out) { out.Bytes(1, config); });
 }
 
 void WriteCount(ProtoWriter& out, uint32_t field, const CountAndTime& count) {
@@ -151,7 +143,7 @@ Result<Buffer> GetModelStatistics(const GrpcCallContext& context, std::string_vi
     }
     return InvalidArgument(Concat("requested model '", model.name, "' is not available"));
   }
-  return Answer([&models](ProtoWriter& out) {
+  return AnswerMessage([&models](ProtoWriter& out) {
     for (const auto& served : models) {
       out.Message(1, [&served](ProtoWriter& message) { WriteStatistics(message, *served); });
     }
@@ -160,17 +152,21 @@ Result<Buffer> GetModelStatistics(const GrpcCallContext& context, std::string_vi
 
 Result<Buffer> RepositoryIndex(const GrpcCallContext& context, std::string_view request) {
   uint64_t ready_only = 0;
+  std::string_view repository;
   ProtoReader reader(request);
   while (reader.Next()) {
-    if (reader.field() == 2) {
+    if (reader.field() == 1) {
+      reader.Bytes(repository);
+    } else if (reader.field() == 2) {
       reader.Varint(ready_only);
     } else {
       reader.Skip();
     }
   }
-  if (!reader.ok()) return Unparsable();
+  if (!reader.ok()) return UnparsableRequest();
+  if (!repository.empty()) return NoRepositoryName();
   ASSIGN_OR_RETURN(const std::vector<ModelIndexEntry> entries, context.core.Index(ready_only != 0));
-  return Answer([&entries](ProtoWriter& out) {
+  return AnswerMessage([&entries](ProtoWriter& out) {
     for (const ModelIndexEntry& entry : entries) {
       out.Message(1, [&entry](ProtoWriter& message) {
         message.Text(1, entry.name);
@@ -182,10 +178,9 @@ Result<Buffer> RepositoryIndex(const GrpcCallContext& context, std::string_view 
   });
 }
 
+// Like Triton's, whatever service it names.
 Result<Buffer> HealthCheck(const GrpcCallContext& context, std::string_view) {
-  enum : uint64_t { kServing = 1, kNotServing = 2 };
-  const bool ready = context.core.Ready();
-  return Answer([ready](ProtoWriter& out) { out.Varint(1, ready ? kServing : kNotServing); });
+  return HealthMessage(context.core.Ready() ? ServingStatus::kServing : ServingStatus::kNotServing);
 }
 
 constexpr std::pair<std::string_view, GrpcCall> kCalls[] = {
@@ -197,6 +192,14 @@ constexpr std::pair<std::string_view, GrpcCall> kCalls[] = {
     {"/inference.GRPCInferenceService/ModelConfig", GetModelConfig},
     {"/inference.GRPCInferenceService/ModelStatistics", GetModelStatistics},
     {"/inference.GRPCInferenceService/RepositoryIndex", RepositoryIndex},
+    {"/inference.GRPCInferenceService/SystemSharedMemoryStatus", SystemSharedMemoryStatus},
+    {"/inference.GRPCInferenceService/SystemSharedMemoryRegister", SystemSharedMemoryRegister},
+    {"/inference.GRPCInferenceService/SystemSharedMemoryUnregister", SystemSharedMemoryUnregister},
+    {"/inference.GRPCInferenceService/CudaSharedMemoryStatus", CudaSharedMemoryStatus},
+    {"/inference.GRPCInferenceService/CudaSharedMemoryRegister", CudaSharedMemoryRegister},
+    {"/inference.GRPCInferenceService/CudaSharedMemoryUnregister", CudaSharedMemoryUnregister},
+    {"/inference.GRPCInferenceService/TraceSetting", TraceSetting},
+    {"/inference.GRPCInferenceService/LogSettings", ChangeLogSettings},
     {"/grpc.health.v1.Health/Check", HealthCheck},
 };
 

@@ -6,35 +6,16 @@
 #include "network/http/body_collector.h"
 #include "network/http/grpc.h"
 #include "network/http/status_map.h"
+#include "serving/frontend/grpc/grpc_api_groups.h"
 #include "serving/frontend/grpc/grpc_calls.h"
+#include "serving/frontend/grpc/grpc_health_watch.h"
 #include "serving/frontend/grpc/grpc_infer_exchange.h"
 #include "serving/frontend/grpc/grpc_model_control.h"
+#include "serving/frontend/grpc/grpc_reflection.h"
+#include "serving/frontend/grpc/grpc_stream_exchange.h"
 
 namespace tepal {
 namespace {
-
-constexpr std::string_view kService = "/inference.GRPCInferenceService/";
-constexpr std::string_view kNotBuilt[] = {
-    "ModelStreamInfer",
-    "SystemSharedMemoryStatus",
-    "SystemSharedMemoryRegister",
-    "SystemSharedMemoryUnregister",
-    "CudaSharedMemoryStatus",
-    "CudaSharedMemoryRegister",
-    "CudaSharedMemoryUnregister",
-    "TraceSetting",
-    "LogSettings",
-};
-
-// What gRPC servers say to a method they do not have is nothing; to one we know, that it is to
-// come.
-std::string UnimplementedText(std::string_view path) {
-  if (!path.starts_with(kService)) return {};
-  for (const std::string_view method : kNotBuilt) {
-    if (path.substr(kService.size()) == method) return Concat(method, " is not supported yet");
-  }
-  return {};
-}
 
 class GrpcFrontend final : public http::RequestHandler {
  public:
@@ -42,14 +23,20 @@ class GrpcFrontend final : public http::RequestHandler {
                const GrpcFrontendOptions& options)
       : options_(options),
         context_{core, options_},
-        infer_door_{core, loop, options_.message_bytes_max,
-                    std::make_shared<CompletionQueue>(loop)},
-        control_door_{core, loop, blocking, options_.message_bytes_max} {}
+        infer_door_{core, loop, options_, std::make_shared<CompletionQueue>(loop)},
+        control_door_{core, loop, blocking, options_.message_bytes_max},
+        watches_(core, loop, options_) {}
 
   std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
                                                    http::ResponseSender& sender) override {
     if (!http::IsGrpcRequest(head)) return RefuseOther(head, sender);
     const std::string_view path = head.path();
+    if (const auto* secret = MissingSecret(path, head); secret != nullptr) {
+      http::GrpcRespondError(sender,
+                             Unavailable(Concat("This protocol is restricted, expecting header '",
+                                                kRestrictedHeaderPrefix, secret->header, "'")));
+      return std::make_unique<http::DiscardingRequest>();
+    }
     if (path == "/inference.GRPCInferenceService/ModelInfer") {
       return std::make_unique<GrpcInferExchange>(infer_door_, head, sender);
     }
@@ -72,7 +59,15 @@ class GrpcFrontend final : public http::RequestHandler {
     if (path == "/inference.GRPCInferenceService/RepositoryModelUnload") {
       return GrpcControlModel(control_door_, false, head, sender);
     }
-    http::GrpcRespondError(sender, Unimplemented(UnimplementedText(path)));
+    if (path == "/inference.GRPCInferenceService/ModelStreamInfer") {
+      return std::make_unique<GrpcStreamExchange>(infer_door_, head, sender);
+    }
+    if (path == "/grpc.health.v1.Health/Watch") return watches_.Watch(head, sender);
+    if (path == "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" ||
+        path == "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo") {
+      return reflection_.Serve(head, sender);
+    }
+    http::GrpcRespondError(sender, Unimplemented(""));
     return std::make_unique<http::DiscardingRequest>();
   }
 
@@ -88,10 +83,22 @@ class GrpcFrontend final : public http::RequestHandler {
         });
   }
 
+  // The secret that the call has to bring and does not.
+  const RestrictedApis::Secret* MissingSecret(std::string_view path,
+                                              const http::RequestHead& head) const {
+    const std::optional<ApiGroup> group = GrpcApiGroup(path);
+    const auto* secret = group.has_value() ? options_.restricted.Find(*group) : nullptr;
+    if (secret == nullptr) return nullptr;
+    const auto given = head.headers.Get(Concat(kRestrictedHeaderPrefix, secret->field));
+    return RestrictedApis::Opens(*secret, given) ? nullptr : secret;
+  }
+
   const GrpcFrontendOptions options_;
   const GrpcCallContext context_;
-  const GrpcInferExchange::Door infer_door_;
+  const GrpcInferDoor infer_door_;
   const GrpcControlDoor control_door_;
+  GrpcHealthWatches watches_;
+  GrpcReflection reflection_;
 };
 
 }  // namespace

@@ -2,84 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstring>
-
-#include "network/http/grpc.h"
-#include "serving/frontend/frontend_fakes.h"
-#include "serving/kserve/proto_writer.h"
+#include "serving/frontend/grpc/grpc_test_support.h"
 
 namespace tepal {
 namespace {
 
-template <typename Fill>
-std::string Message(Fill&& fill) {
-  kserve::ByteWriter bytes(64);
-  kserve::ProtoWriter out(bytes);
-  fill(out);
-  return std::string(bytes.Take().text());
-}
-
-std::string InferMessage(std::string_view model, std::string_view input = "X") {
-  return Message([&](kserve::ProtoWriter& out) {
-    out.Text(1, model);
-    out.Text(3, "42");
-    out.Message(5, [&](kserve::ProtoWriter& tensor) {
-      tensor.Text(1, input);
-      tensor.Text(2, "FP32");
-      tensor.Int(3, 1);
-    });
-    out.Bytes(7, "abcd");
-  });
-}
-
-class GrpcFrontendTest : public ::testing::Test {
- protected:
-  void Call(std::string method, std::string_view message, std::string_view timeout = {},
-            std::string_view content_type = "application/grpc") {
-    http::RequestHead head;
-    head.method = "POST";
-    head.version = http::Version::kHttp2;
-    head.target = std::move(method);
-    head.headers.Add("content-type", content_type);
-    head.headers.Add("te", "trailers");
-    if (!timeout.empty()) head.headers.Add("grpc-timeout", timeout);
-    head.has_body = true;
-    const Buffer body = Flatten(http::GrpcFrame({Buffer::Copy(message)}));
-    sender = std::make_unique<FakeSender>();
-    receiver = handler->OnRequest(std::move(head), *sender);
-    std::string_view left = body.text();
-    while (!left.empty() && sender->answers == 0) {
-      const std::span<std::byte> room = receiver->BodyRoom(left.size());
-      ASSERT_FALSE(room.empty());
-      const size_t step = std::min(room.size(), left.size());
-      std::memcpy(room.data(), left.data(), step);
-      receiver->OnBody(step);
-      left.remove_prefix(step);
-    }
-    if (sender->answers == 0) receiver->OnRequestEnd({});
-  }
-  void CallService(std::string_view method, std::string_view message,
-                   std::string_view timeout = {}) {
-    Call("/inference.GRPCInferenceService/" + std::string(method), message, timeout);
-  }
-  // The message of an answer without its prefix, or the error.
-  std::string Got() const {
-    if (sender->headers.at("grpc-status") != "0") {
-      const auto text = sender->headers.find("grpc-message");
-      return sender->headers.at("grpc-status") + " " +
-             (text == sender->headers.end() ? "" : http::DecodeGrpcMessage(text->second));
-    }
-    return sender->text.substr(5);
-  }
-
-  FakeCore core;
-  FakeLoop loop;
-  FakeExecutor blocking;
-  std::unique_ptr<http::RequestHandler> handler = NewGrpcFrontend(core, loop, blocking, {});
-  std::unique_ptr<FakeSender> sender;
-  std::unique_ptr<http::RequestReceiver> receiver;
-};
+class GrpcFrontendTest : public GrpcDoorTest {};
 
 TEST_F(GrpcFrontendTest, AnswersCalls) {
   const std::string yes("\x08\x01", 2);
@@ -106,8 +34,6 @@ TEST_F(GrpcFrontendTest, AnswersCalls) {
             "version should be an integral value > 0");
   CallService("Nope", "");
   EXPECT_EQ(Got(), "12 ");
-  CallService("LogSettings", "");
-  EXPECT_EQ(Got(), "12 LogSettings is not supported yet");
   Call("/x", "", {}, "text/plain");
   EXPECT_EQ(sender->status, 415);
 }

@@ -11,7 +11,7 @@ void GrpcInferAnswer::Send(http::ResponseSender& sender, const InferenceResponse
   kserve::ClassLabels labels = Labels();
   Result<BufferList> message = kserve::WriteGrpcInferResponse(response, form, batched(), labels);
   if (message.ok()) {
-    http::GrpcRespond(sender, std::move(message).value());
+    http::GrpcRespond(sender, std::move(message).value(), nullptr, compression_);
   } else {
     SendError(sender, message.status());
   }

@@ -3,27 +3,18 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 
 #include "core/env/event_loop.h"
 #include "network/http/grpc.h"
-#include "serving/frontend/completion_queue.h"
 #include "serving/frontend/grpc/grpc_infer_answer.h"
-#include "serving/server_core/server_core.h"
+#include "serving/frontend/grpc/grpc_infer_call.h"
 
 namespace tepal {
 
 class GrpcInferExchange final : public http::RequestReceiver {
  public:
-  // What every exchange of one loop shares; outlives them.
-  struct Door {
-    ServerCore& core;
-    env::EventLoop& loop;
-    size_t message_bytes_max;
-    std::shared_ptr<CompletionQueue> completions;
-  };
-
-  GrpcInferExchange(const Door& door, const http::RequestHead& head, http::ResponseSender& sender);
+  GrpcInferExchange(const GrpcInferDoor& door, const http::RequestHead& head,
+                    http::ResponseSender& sender);
   ~GrpcInferExchange() override;
 
   std::span<std::byte> BodyRoom(size_t expected) override { return unary_.BodyRoom(expected); }
@@ -32,13 +23,11 @@ class GrpcInferExchange final : public http::RequestReceiver {
   void OnReset(const Status& why) override;
 
  private:
-  void Begin(Buffer message);
-  Status Infer(const Buffer& message, std::unique_ptr<InferenceRequest>& request);
+  void Begin(const Buffer& message);
 
-  const Door& door_;
-  const Instant received_;
+  const GrpcInferDoor& door_;
+  const GrpcInferCall call_;
   std::shared_ptr<GrpcInferAnswer> answer_;
-  Instant deadline_ = Instant::max();
   env::EventLoop::TimerId deadline_timer_ = 0;
   http::GrpcUnaryRequest unary_;
 };

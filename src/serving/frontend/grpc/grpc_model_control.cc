@@ -5,6 +5,7 @@
 
 #include "core/base/text.h"
 #include "network/http/grpc.h"
+#include "serving/frontend/grpc/grpc_answer_message.h"
 #include "serving/kserve/proto_reader.h"
 
 namespace tepal {
@@ -71,28 +72,33 @@ Status Apply(const ParameterText& parameter, bool load, Control& control) {
   } else if (!load && parameter.key == "unload_dependents") {
     if (!parameter.is_bool) {
       return InvalidArgument(
-          "invalid value type for 'unload_dependents' parameter, expected bool_param");
+          "invalid value type for 'unload_dependents' parameter, expected bool_param.");
     }
     control.unload_dependents = parameter.flag != 0;
+  } else if (load) {
+    return InvalidArgument(Concat("unrecognized load parameter '", parameter.key, "'."));
   }
   return {};
 }
 
 Status ReadControl(std::string_view message, bool load, Control& control) {
-  std::string_view bytes;
+  std::string_view bytes, repository;
   ProtoReader reader(message);
   while (reader.Next()) {
-    if (reader.field() == 2) {
+    if (reader.field() == 1) {
+      reader.Bytes(repository);
+    } else if (reader.field() == 2) {
       if (reader.Bytes(bytes)) control.model = bytes;
     } else if (reader.field() == 3 && reader.Bytes(bytes)) {
       ParameterText parameter;
-      if (!ReadParameter(bytes, parameter)) return Internal("Unable to parse request");
+      if (!ReadParameter(bytes, parameter)) return UnparsableRequest();
       RETURN_IF_ERROR(Apply(parameter, load, control));
     } else if (reader.field() != 3) {
       reader.Skip();
     }
   }
-  return reader.ok() ? Status() : Internal("Unable to parse request");
+  if (!reader.ok()) return UnparsableRequest();
+  return repository.empty() ? Status() : NoRepositoryName();
 }
 
 // Whether the client is still there for what comes later is known to the loop's thread only.

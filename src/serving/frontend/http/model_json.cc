@@ -72,11 +72,7 @@ std::string ServerMetadataJson(std::string_view id, std::string_view version, bo
   out.Key("name").String(id);
   out.Key("version").String(version);
   out.Key("extensions").BeginArray();
-  for (const std::string_view extension : kExtensions) {
-    out.String(extension);
-  }
-  if (shared_memory) out.String("system_shared_memory");
-  out.String("logging");
+  for (const std::string_view extension : Extensions(shared_memory)) out.String(extension);
   out.EndArray();
   out.EndObject();
   return out.Take();

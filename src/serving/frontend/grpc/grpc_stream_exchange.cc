@@ -1,0 +1,91 @@
+#include "serving/frontend/grpc/grpc_stream_exchange.h"
+
+#include <utility>
+
+namespace tepal {
+
+GrpcStreamExchange::GrpcStreamExchange(const GrpcInferDoor& door, const http::RequestHead& head,
+                                       http::ResponseSender& sender)
+    : door_(door),
+      call_(door, head),
+      ends_on_error_(head.headers.Get("triton_grpc_error") == "true"),
+      compression_(http::GrpcAnswerCompression(head.headers, door.options.compression)),
+      sender_(sender),
+      stream_(head, sender, door.options.message_bytes_max,
+              {.on_message = [this](const Buffer& message) { OnMessage(message); },
+               .on_end =
+                   [this] {
+                     client_done_ = true;
+                     SendReady();
+                   },
+               .on_reset = [this](const Status&) { Cancel(); },
+               .on_send_room = [this] { PauseOrResume(); }}) {
+  if (call_.deadline == Instant::max()) return;
+  deadline_timer_ = door.loop.RunAt(call_.deadline, [this] {
+    deadline_timer_ = 0;
+    End(DeadlineExceeded("Deadline Exceeded"));
+  });
+}
+
+GrpcStreamExchange::~GrpcStreamExchange() { Cancel(); }
+
+void GrpcStreamExchange::OnMessage(const Buffer& message) {
+  if (over_) return;
+  const Result<kserve::GrpcInferRequest> parsed = kserve::GrpcInferRequest::Parse(message);
+  if (!parsed.ok()) return End(parsed.status());
+  const auto answer = std::make_shared<GrpcStreamAnswer>(door_.completions, sender_, message.size(),
+                                                         [this] { SendReady(); });
+  answer->id = parsed->id();
+  answers_.push_back(answer);
+  request_bytes_ += message.size();
+  const Status status = GiveToModel(door_, call_, *parsed, true, *answer);
+  if (!status.ok()) answer->Refuse(status);
+  if (!over_) PauseOrResume();
+}
+
+void GrpcStreamExchange::SendReady() {
+  while (!over_ && !answers_.empty() && answers_.front()->message().has_value()) {
+    const std::shared_ptr<GrpcStreamAnswer> answer = std::move(answers_.front());
+    answers_.pop_front();
+    request_bytes_ -= answer->request_bytes();
+    if (ends_on_error_ && !answer->failure().ok()) return End(answer->failure());
+    Write(std::move(*answer->message()));
+  }
+  if (over_) return;
+  if (client_done_ && answers_.empty()) return End(Status());
+  PauseOrResume();
+}
+
+void GrpcStreamExchange::Write(BufferList message) {
+  if (!std::exchange(started_, true)) http::GrpcStart(sender_, nullptr, compression_);
+  http::GrpcWrite(sender_, std::move(message), compression_);
+}
+
+void GrpcStreamExchange::PauseOrResume() {
+  const bool full = answers_.size() >= kRequestsMax || request_bytes_ >= kRequestBytesMax ||
+                    sender_.unsent_bytes() >= kUnsentBytesMax;
+  if (full == paused_) return;
+  paused_ = full;
+  if (full) {
+    stream_.Pause();
+  } else {
+    stream_.Resume();
+  }
+}
+
+void GrpcStreamExchange::Cancel() {
+  over_ = true;
+  if (deadline_timer_ != 0) door_.loop.Cancel(std::exchange(deadline_timer_, 0));
+  for (const auto& answer : std::exchange(answers_, {})) answer->Abandon();
+}
+
+void GrpcStreamExchange::End(const Status& status) {
+  Cancel();
+  // What the client still sends is read and thrown away.
+  if (paused_) stream_.Resume();
+  if (!started_ && !status.ok()) return http::GrpcRespondError(sender_, status);
+  if (!started_) http::GrpcStart(sender_, nullptr, compression_);
+  http::GrpcFinish(sender_, status);
+}
+
+}  // namespace tepal
