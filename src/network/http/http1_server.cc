@@ -170,6 +170,7 @@ void Http1ServerSession::Begin() {
   Http1ServerExchange& exchange = AddExchange();
   RequestHead head = std::move(head_.head);
   head.peer = host_.PeerHost();
+  head.scheme = host_.Scheme();
   const Framing& framing = head_.framing;
   exchange.version_ = head.version;
   exchange.is_head_ = head.method == "HEAD";

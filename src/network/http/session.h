@@ -123,6 +123,8 @@ class SessionHost {
 
   // For servers: see RequestHead::peer.
   virtual std::string_view PeerHost() const { return {}; }
+  // For servers: what a request's scheme is where the request does not say (HTTP/1.1).
+  virtual std::string_view Scheme() const { return "http"; }
 
   // Of this connection among its loop's: spreads what would else happen to many at once.
   virtual uint64_t Ordinal() const { return 0; }

@@ -28,10 +28,10 @@ class Connection;
 // What the connections of one owner on one loop share.
 class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
  public:
-  // The counters may be null.
+  // The counters may be null. `scheme` is that of requests, a constant.
   ConnectionGroup(env::EventLoop& loop, std::atomic<uint64_t>* bytes_read,
-                  std::atomic<uint64_t>* bytes_written)
-      : loop_(loop), bytes_read_(bytes_read), bytes_written_(bytes_written) {}
+                  std::atomic<uint64_t>* bytes_written, std::string_view scheme = "http")
+      : loop_(loop), bytes_read_(bytes_read), bytes_written_(bytes_written), scheme_(scheme) {}
 
   env::EventLoop& loop() { return loop_; }
 
@@ -49,6 +49,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   env::EventLoop& loop_;
   std::atomic<uint64_t>* const bytes_read_;
   std::atomic<uint64_t>* const bytes_written_;
+  const std::string_view scheme_;
   uint64_t connections_started_ = 0;
   bool in_turn_ = false;
   std::vector<Connection*> active_;  // Null: destroyed meanwhile.
@@ -103,6 +104,7 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   void OnSessionActive() override;
   Instant Now() const override { return group_->loop().Now(); }
   std::string_view PeerHost() const override { return peer_host_; }
+  std::string_view Scheme() const override { return group_->scheme_; }
   uint64_t Ordinal() const override { return ordinal_; }
 
  private:

@@ -21,10 +21,12 @@ class EchoHandler final : public http::RequestHandler {
                                                    http::ResponseSender& sender) override {
     return std::make_unique<http::CollectingRequest>(
         head, 64 << 20, sender,
-        [&sender](Buffer body) {
+        [&sender, scheme = head.scheme](Buffer body) {
           BufferList list;
           list.push_back(std::move(body));
-          sender.Respond({}, std::move(list));
+          http::ResponseHead answer;
+          answer.headers.Add("scheme", scheme);
+          sender.Respond(std::move(answer), std::move(list));
         },
         [](const Status&) {});
   }
@@ -106,6 +108,7 @@ TEST_P(TlsSocketTest, BigBodiesComeBackAsTheyWent) {
     const auto answer = FetchOne(*client, body);
     ASSERT_TRUE(answer.ok()) << answer.status().ToString();
     EXPECT_TRUE(answer->body.text() == body);
+    EXPECT_EQ(answer->head.headers.Get("scheme"), "https");
   }
   EXPECT_EQ(client->counters().tls_handshakes, 1u);
   EXPECT_EQ(server->counters().tls_handshakes.load(), 1u);
