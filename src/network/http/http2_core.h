@@ -84,10 +84,20 @@ class Http2Core {
   }
 
  private:
+  // Frames are made ahead of the transport up to here, so that windows and priorities still count
+  // for what is not made yet.
+  static constexpr size_t kFramesAheadBytes = (1u << 20) + (64u << 10);
+  static constexpr uint32_t kFrameBytesMax =
+      64 * 1024;  // Announced, and used where the peer allows it.
+  // What our pings carry, to know the answer to the one of a drain.
+  static constexpr uint8_t kAlivePing[8] = {'a', 'l', 'i', 'v', 'e', 0, 0, 0};
+  static constexpr uint8_t kDrainPing[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
+
   struct Turn;
-  struct Callbacks;
+  struct Callbacks;  // What nghttp2 calls: http2_callbacks.cc.
   friend struct Callbacks;
 
+  nghttp2_session* NewSession();
   void SubmitPreface();
   void OnGoawaySent();
   void LastGoawayDue() {
