@@ -7,12 +7,9 @@
 namespace tepal::commands {
 namespace {
 
-constexpr char kNoGrpc[] = "the gRPC door does not have this setting yet";
 constexpr char kNoTrace[] = "tracing is not built yet";
 constexpr char kNoCache[] = "the response cache is not built yet";
 constexpr char kNoRateLimiter[] = "the rate limiter is not built yet";
-constexpr char kNoRestriction[] = "restricting APIs is not built yet; put it behind a proxy";
-constexpr char kNoForwarding[] = "headers are not forwarded to models yet";
 constexpr char kNoSageMaker[] = "SageMaker's endpoints are not served";
 constexpr char kNoVertex[] = "Vertex AI's endpoints are not served";
 constexpr char kNoGpuPools[] = "the server keeps no GPU memory pools; backends allocate their own";
@@ -27,9 +24,6 @@ const Refusal kRefusals[] = {
     {"model-load-retry-count",
      "a failed load is not tried again; load the model by request",
      {"0"}},
-    {"grpc-header-forward-pattern", kNoForwarding, {""}},
-    {"grpc-infer-response-compression-level", kNoGrpc, {"none"}},
-    {"grpc-restricted-protocol", kNoRestriction, {""}},
     {"sagemaker-port", kNoSageMaker, {"8080"}},
     {"sagemaker-safe-port-range", kNoSageMaker, {""}},
     {"sagemaker-thread-count", kNoSageMaker, {"8"}},

@@ -116,6 +116,15 @@ FlagSet::Custom HeaderPattern(HeaderForwarding* forwarding) {
           }};
 }
 
+FlagSet::Custom Restricted(RestrictedApis* apis) {
+  return {.placeholder = "apis:header=value",
+          .default_text = "",
+          .boolean = false,
+          .read = [apis](std::string_view text) -> Status {
+            return text.empty() ? Status() : apis->Add(text);
+          }};
+}
+
 void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
   flags.Group("HTTP");
   flags.Add("allow-http", &options.allow_http, "Serve the v2 protocol over HTTP.");
@@ -127,13 +136,7 @@ void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
   FlagSet::Custom threads = Threads(&options.http_thread_count);
   threads.default_text = "one a core, at most 8";
   flags.Add("http-thread-count", std::move(threads), "Event loops that serve connections.");
-  flags.Add("http-restricted-api",
-            {.placeholder = "apis:header=value",
-             .default_text = "",
-             .boolean = false,
-             .read = [&options](std::string_view text) -> Status {
-               return text.empty() ? Status() : options.http_restricted.Add(text);
-             }},
+  flags.Add("http-restricted-api", Restricted(&options.http_restricted),
             "Answer these groups of routes (as trace,logging) only to who sends the header with "
             "the value. May be repeated.");
   AddTlsFlags(flags, "http", options.http_tls);
@@ -152,12 +155,25 @@ void AddHttpFlags(FlagSet& flags, ServeOptions& options) {
 
 void AddGrpcFlags(FlagSet& flags, ServeOptions& options) {
   flags.Group("gRPC");
-  flags.Add("allow-grpc", &options.allow_grpc, "Serve the v2 protocol over gRPC (unary calls).");
+  flags.Add("allow-grpc", &options.allow_grpc, "Serve the v2 protocol over gRPC.");
   flags.Add("grpc-address", &options.grpc_address,
             "Address to listen on; unix:<path> for a Unix socket.");
   flags.Add("grpc-port", &options.grpc_port, "Port; 0 picks a free one.");
   flags.Add("reuse-grpc-port", &options.reuse_grpc_port,
             "Let other servers with this flag listen on the same port (SO_REUSEPORT).");
+  flags.Add("grpc-restricted-protocol", Restricted(&options.grpc_restricted),
+            "Answer these groups of calls (as trace,logging) only to who sends "
+            "triton-grpc-protocol-<header> with the value. May be repeated.");
+  flags.Add("grpc-header-forward-pattern", HeaderPattern(&options.grpc_forwarded_headers),
+            "Metadata whose name has a part that matches this regular expression (RE2) become "
+            "parameters of the inference request.");
+  flags.Add("grpc-infer-response-compression-level",
+            OneOf<std::optional<http::Effort>>({{"none", std::nullopt},
+                                                {"low", http::Effort::kLow},
+                                                {"medium", http::Effort::kMedium},
+                                                {"high", http::Effort::kHigh}},
+                                               &options.grpc_compression),
+            "Compress the answers to inferences for clients that take it.");
   AddTlsFlags(flags, "grpc", options.grpc_tls);
   AddKeepaliveFlags(flags, options.grpc_limits);
   AddGrpcIndifferentFlags(flags);

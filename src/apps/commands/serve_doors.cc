@@ -126,6 +126,12 @@ Status ServeDoors::OpenGrpc() {
   ASSIGN_OR_RETURN(server.tls, OpenTls(options_.grpc_tls, kGrpc));
   GrpcFrontendOptions frontend;
   frontend.server_id = options_.server_id;
+  frontend.compression = options_.grpc_compression;
+  frontend.forwarded_headers = options_.grpc_forwarded_headers;
+  frontend.restricted = options_.grpc_restricted;
+  if (options_.allow_client_shm) frontend.shared_memory = &regions_;
+  frontend.trace = trace_;
+  frontend.closing = &closing_;
   grpc_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
     return NewGrpcFrontend(core_, loop, blocking_, frontend);
   });
@@ -142,6 +148,7 @@ Status ServeDoors::OpenHttp() {
   frontend.server_id = options_.server_id;
   frontend.body_bytes_max = options_.http_body_bytes_max;
   frontend.restricted = options_.http_restricted;
+  frontend.trace = trace_;
   frontend.forwarded_headers = options_.http_forwarded_headers;
   frontend.load_reporter = &load_reporter_;
   frontend.server_timing = options_.http_server_timing;
@@ -169,6 +176,7 @@ Status ServeDoors::Listen(net::HttpServer& server, int inherited_index, const st
 }
 
 void ServeDoors::Drain(Function<void()> done) {
+  closing_ = true;
   std::vector<net::HttpServer*> doors;
   if (http_ != nullptr) doors.push_back(http_.get());
   if (grpc_ != nullptr) doors.push_back(grpc_.get());

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 #include "core/telemetry/metrics.h"
 #include "network/net/http_server.h"
 #include "serving/frontend/load_report.h"
+#include "serving/frontend/trace_settings.h"
 #include "serving/server_core/server_core.h"
 #include "serving/shared_memory/shared_memory_regions.h"
 
@@ -62,6 +64,8 @@ class ServeDoors {
   gpu::PinnedPool pinned_;
   telemetry::MetricsRegistry metrics_;
   SharedMemoryRegions regions_;
+  const std::shared_ptr<TraceSettings> trace_ = std::make_shared<TraceSettings>();
+  std::atomic<bool> closing_{false};
   LoadReporter load_reporter_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<net::HttpServer> grpc_;

@@ -11,6 +11,7 @@
 #include "core/env/network.h"
 #include "core/options/flags.h"
 #include "core/telemetry/log.h"
+#include "network/http/compression.h"
 #include "network/http/session.h"
 #include "serving/frontend/header_forwarding.h"
 #include "serving/frontend/restricted_apis.h"
@@ -61,6 +62,9 @@ struct ServeOptions {
   std::string grpc_address = "0.0.0.0";
   uint16_t grpc_port = 8001;
   bool reuse_grpc_port = false;
+  std::optional<http::Effort> grpc_compression;
+  HeaderForwarding grpc_forwarded_headers;
+  RestrictedApis grpc_restricted;
   DoorTls grpc_tls;
   http::Limits grpc_limits = GrpcLimits();  // What the keepalive and age flags set of them.
 

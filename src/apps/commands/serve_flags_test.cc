@@ -200,6 +200,20 @@ TEST(ServeFlagsTest, GrpcConnections) {
   EXPECT_FALSE(ParseWith({"--grpc-keepalive-time=0"}).status.ok());
 }
 
+TEST(ServeFlagsTest, GrpcCalls) {
+  const Parsed parsed = ParseWith({"--grpc-infer-response-compression-level=HIGH",
+                                   "--grpc-restricted-protocol=trace,logging:k=v",
+                                   "--grpc-header-forward-pattern=^my-"});
+  ASSERT_TRUE(parsed.status.ok()) << parsed.status.message();
+  EXPECT_EQ(parsed.options.grpc_compression, http::Effort::kHigh);
+  EXPECT_EQ(parsed.options.grpc_restricted.Find(ApiGroup::kLogging)->value, "v");
+  EXPECT_EQ(parsed.options.http_restricted.Find(ApiGroup::kLogging), nullptr);
+  EXPECT_EQ(ParseWith({}).options.grpc_compression, std::nullopt);
+  EXPECT_EQ(ParseWith({"--grpc-infer-response-compression-level=most"}).status.message(),
+            "flag --grpc-infer-response-compression-level: got 'most', expected one of none, low, "
+            "medium, high");
+}
+
 TEST(ServeFlagsTest, PatternsOfHeadersAreChecked) {
   EXPECT_EQ(ParseWith({"--http-header-forward-pattern=(x"}).status.message(),
             "flag --http-header-forward-pattern: got '(x', expected a regular expression (RE2)");
