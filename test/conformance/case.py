@@ -1,4 +1,6 @@
-"""Conformance cases: how they are written down, sent and compared. Python's standard library only.
+"""Conformance cases: how they are written down, sent and compared.
+
+Python's standard library only; cases over gRPC need what grpc_call.py says.
 
 A case is a text file of lines "keyword value"; README.md lists the keywords. The first part is the
 request, the part below "triton" what a real Triton answered, written by record.py; "ours", where it
@@ -20,6 +22,20 @@ RAW_TIMEOUT_S = 3
 SHARED_MEMORY = pathlib.Path("/dev/shm")
 # What differs from run to run: compared by kind only.
 VOLATILE = {"last_inference", "inference_count", "execution_count", "count", "ns", "batch_stats"}
+
+
+def add_server_arguments(arguments):
+    arguments.add_argument("server", metavar="HOST:PORT", help="its HTTP door")
+    arguments.add_argument("--grpc", metavar="HOST:PORT", help="its gRPC door")
+    arguments.add_argument("--folder", default="cases", help="cases (the default), grpc or explicit")
+    arguments.add_argument("--only", help="cases whose name contains this")
+
+
+class Server:
+    def __init__(self, options):
+        host, _, port = options.server.rpartition(":")
+        self.host, self.port = host or "127.0.0.1", int(port)
+        self.grpc = options.grpc
 
 
 class Case:
@@ -78,13 +94,17 @@ class Case:
                 body = zlib.compress(body)
         return body
 
-    def send(self, host, port):
+    def send(self, server):
         """The answer as the lines of a case: [("status", "200"), ("json", "{…}"), …]."""
         for word, value in self.request:
             if word == "shared-memory":
                 key, size, content = value.split(" ")
                 write_shared(key, bytes.fromhex(content).ljust(int(size), b"\0"))
-        answer = self.exchange(host, port)
+        if self.first("grpc") is not None:
+            import grpc_call
+            answer = grpc_call.exchange(self, server.grpc, mask)
+        else:
+            answer = self.exchange(server.host, server.port)
         for word, value in self.request:
             if word == "shared-memory-show":
                 key, offset, size = value.split(" ")

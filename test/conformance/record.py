@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records the answers of a real Triton into the conformance cases.
 
-  test/conformance/record.py [--only TEXT] HOST:PORT
+  test/conformance/record.py [--only TEXT] [--folder NAME] [--grpc HOST:PORT] HOST:PORT
 
 Start the server with test/peers/triton.sh on test/conformance/models and the test backends. What is
 ours ("ours", "because") stays as it is, and goes when Triton answers the same.
@@ -18,12 +18,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("server", metavar="HOST:PORT")
-    arguments.add_argument("--only", help="cases whose name contains this")
+    case.add_server_arguments(arguments)
     options = arguments.parse_args()
-    host, _, port = options.server.rpartition(":")
-    for each in case.load_all(HERE / "cases", options.only):
-        each.triton = each.send(host or "127.0.0.1", int(port))
+    server = case.Server(options)
+    for each in case.load_all(HERE / options.folder, options.only):
+        each.triton = each.send(server)
         if each.ours is not None and case.canonical(each.ours) == case.canonical(each.triton):
             each.ours = each.because = None
         each.save()

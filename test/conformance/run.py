@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs the conformance cases against a v2 server.
 
-  test/conformance/run.py [--triton] [--only TEXT] HOST:PORT
+  test/conformance/run.py [--triton] [--only TEXT] [--folder NAME] [--grpc HOST:PORT] HOST:PORT
 
---triton: the server is a real Triton; differences of ours are not expected. The server serves
-test/conformance/models with the test backends, and takes bodies of 80 MB and more.
+--triton: the server is a real Triton; differences of ours are not expected. README.md says how the
+server must be started for each folder.
 """
 
 import argparse
@@ -18,14 +18,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("server", metavar="HOST:PORT")
+    case.add_server_arguments(arguments)
     arguments.add_argument("--triton", action="store_true", help="expect Triton's own answers")
-    arguments.add_argument("--only", help="cases whose name contains this")
     options = arguments.parse_args()
-    host, _, port = options.server.rpartition(":")
+    server = case.Server(options)
     listed = (HERE / "README.md").read_text(encoding="utf-8")
     passed, failed, differences = 0, 0, 0
-    for each in case.load_all(HERE / "cases", options.only):
+    for each in case.load_all(HERE / options.folder, options.only):
         expected = each.triton
         if each.ours is not None and not options.triton:
             expected = each.ours
@@ -38,7 +37,7 @@ def main():
             print(f"FAIL {each.name}: was never recorded")
             failed += 1
             continue
-        got = each.send(host or "127.0.0.1", int(port))
+        got = each.send(server)
         if case.canonical(got) == case.canonical(expected):
             passed += 1
             continue
@@ -46,7 +45,7 @@ def main():
         print(f"FAIL {each.name}")
         for title, answer in (("expected", expected), ("got", got)):
             print(f"  {title}: " + " | ".join(f"{word} {value}"[:600] for word, value in answer))
-    print(f"{passed} passed, {failed} failed ({differences} expected to differ from Triton)")
+    print(f"{options.folder}: {passed} passed, {failed} failed ({differences} expected to differ from Triton)")
     return 1 if failed or not passed else 0
 
 
