@@ -53,7 +53,13 @@ void RunServer(std::string_view input, size_t piece, uint8_t mode) {
         sender.Finish();
       });
   handler.room_bytes = mode % 3 == 0 ? 0 : 10;
-  auto session = NewHttp2ServerSession(SmallLimits(), host, handler);
+  Budget budget(1000);
+  Limits limits = SmallLimits();
+  limits.body_budget = &budget;
+  limits.resets_burst_max = limits.control_frames_burst_max = 20;
+  limits.keepalive_time = 3s;
+  limits.connection_age_max = limits.connection_age_grace = 60s;
+  auto session = NewHttp2ServerSession(limits, host, handler);
   const std::string preface = std::string(kPreface) + std::string("\0\0\0\4\0\0\0\0\0", 9);
   if (mode % 8 != 7) GiveOnce(*session, preface, host.now);
   Feed(*session, host, input, piece);
@@ -64,6 +70,8 @@ void RunServer(std::string_view input, size_t piece, uint8_t mode) {
     begun += event.find("host=") != std::string::npos ? 1 : 0;
   }
   Check(over >= begun || begun == 0);
+  session.reset();
+  Check(budget.used() == 0);
 }
 
 void RunClient(std::string_view input, size_t piece) {
