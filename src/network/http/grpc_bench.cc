@@ -79,7 +79,7 @@ void Measure(const char* what, size_t message_bytes, GrpcCompression compression
       nanoseconds += CpuNanoseconds() - began;
       allocated += allocations - allocated_before;
     }
-    Give(*client, answers, host.now);
+    Give(*server, Give(*client, answers, host.now), host.now);
     MoveAll(*client, *server, host.now);
   }
   const int calls = rounds * kAtATime;
