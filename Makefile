@@ -2,7 +2,7 @@
 
 preset ?= release
 
-.PHONY: help setup build demo up test package test-fresh bench fuzz fmt lint tidy clean
+.PHONY: help setup build demo up test test-peers package test-fresh bench fuzz fmt lint tidy clean
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -25,6 +25,10 @@ up: ## The same stack, kept running, with the dashboard on http://127.0.0.1:8080
 test: ## Everything CI runs: unit tests, simulations, real clients, conformance, sanitizers
 	@tools/setup test
 	@tools/test
+
+test-peers: ## Real Triton, its python backend, Debian's LibTorch: what `make test` has no room for
+	@tools/setup peers
+	@test/peers/run.sh
 
 package: ## A .deb with the program, its plugins and the demo: needs no compiler
 	@tools/setup demo
