@@ -128,8 +128,7 @@ TEST_F(ExtensionsTest, ThereIsNoCudaMemory) {
 
 TEST_F(ExtensionsTest, AnnouncesWhatThereIs) {
   Ask("GET", "/v2");
-  EXPECT_NE(sender->text.find(R"("statistics","logging"])"), std::string::npos)
-      << sender->text;
+  EXPECT_NE(sender->text.find(R"("statistics","logging"])"), std::string::npos) << sender->text;
 }
 
 TEST_F(ExtensionsTest, ModelsFollowTheServersTraceSettings) {
