@@ -1,0 +1,139 @@
+#include "partitioning/mig/profiles.h"
+
+#include <algorithm>
+
+namespace tepal::mig {
+
+namespace {
+
+// Legal starts, bit by bit.
+constexpr uint8_t kAny7 = 0b0111'1111;   // 1g: the eighth memory slice is out of its reach.
+constexpr uint8_t kEven4 = 0b0101'0101;  // 1g with the memory of two.
+constexpr uint8_t kEven3 = 0b0001'0101;  // 2g
+constexpr uint8_t kHalves = 0b0001'0001;
+constexpr uint8_t kFirst = 0b0000'0001;
+constexpr uint8_t kAny4 = 0b0000'1111;
+constexpr uint8_t kEven2 = 0b0000'0101;
+
+// name, NVML's number, driver's id, compute, memory, starts, MiB, SM, copy, decode, JPEG, OFA
+constexpr Profile kA30[] = {
+    {"1g.6gb", 0, 14, 1, 1, kAny4, 5836, 14, 1, 0, 0, 0},
+    {"1g.6gb+me", 7, 21, 1, 1, kAny4, 5836, 14, 1, 1, 1, 1},
+    {"2g.12gb", 1, 5, 2, 2, kEven2, 11672, 28, 2, 2, 0, 0},
+    {"2g.12gb+me", 8, 6, 2, 2, kEven2, 11672, 28, 2, 2, 1, 1},
+    {"4g.24gb", 3, 0, 4, 4, kFirst, 23344, 56, 4, 4, 1, 1},
+};
+constexpr Profile kA100x40[] = {
+    {"1g.5gb", 0, 19, 1, 1, kAny7, 4864, 14, 1, 0, 0, 0},
+    {"1g.5gb+me", 7, 20, 1, 1, kAny7, 4864, 14, 1, 1, 1, 1},
+    {"1g.10gb", 9, 15, 1, 2, kEven4, 9856, 14, 1, 1, 0, 0},
+    {"2g.10gb", 1, 14, 2, 2, kEven3, 9856, 28, 2, 1, 0, 0},
+    {"3g.20gb", 2, 9, 3, 4, kHalves, 19968, 42, 3, 2, 0, 0},
+    {"4g.20gb", 3, 5, 4, 4, kFirst, 19968, 56, 4, 2, 0, 0},
+    {"7g.40gb", 4, 0, 7, 8, kFirst, 40192, 98, 7, 5, 1, 1},
+};
+constexpr Profile kA100x80[] = {
+    {"1g.10gb", 0, 19, 1, 1, kAny7, 9856, 14, 1, 0, 0, 0},
+    {"1g.10gb+me", 7, 20, 1, 1, kAny7, 9856, 14, 1, 1, 1, 1},
+    {"1g.20gb", 9, 15, 1, 2, kEven4, 19968, 14, 1, 1, 0, 0},
+    {"2g.20gb", 1, 14, 2, 2, kEven3, 19968, 28, 2, 1, 0, 0},
+    {"3g.40gb", 2, 9, 3, 4, kHalves, 40192, 42, 3, 2, 0, 0},
+    {"4g.40gb", 3, 5, 4, 4, kFirst, 40192, 56, 4, 2, 0, 0},
+    {"7g.80gb", 4, 0, 7, 8, kFirst, 80384, 98, 7, 5, 1, 1},
+};
+constexpr Profile kH100[] = {
+    {"1g.10gb", 0, 19, 1, 1, kAny7, 10240, 16, 1, 1, 1, 0},
+    {"1g.10gb+me", 7, 20, 1, 1, kAny7, 10240, 16, 1, 1, 1, 1},
+    {"1g.20gb", 9, 15, 1, 2, kEven4, 20480, 26, 1, 1, 1, 0},
+    {"2g.20gb", 1, 14, 2, 2, kEven3, 20480, 32, 2, 2, 2, 0},
+    {"3g.40gb", 2, 9, 3, 4, kHalves, 40960, 60, 3, 3, 3, 0},
+    {"4g.40gb", 3, 5, 4, 4, kFirst, 40960, 64, 4, 4, 4, 0},
+    {"7g.80gb", 4, 0, 7, 8, kFirst, 81920, 132, 8, 7, 7, 1},
+};
+// Read from the device with driver 580.159.04: every column.
+constexpr Profile kH200[] = {
+    {"1g.18gb", 0, 19, 1, 1, kAny7, 16384, 16, 1, 1, 1, 0},
+    {"1g.18gb+me", 7, 20, 1, 1, kAny7, 16384, 16, 1, 1, 1, 1},
+    {"1g.35gb", 9, 15, 1, 2, kEven4, 33280, 26, 1, 1, 1, 0},
+    {"2g.35gb", 1, 14, 2, 2, kEven3, 33280, 32, 2, 2, 2, 0},
+    {"3g.71gb", 2, 9, 3, 4, kHalves, 71424, 60, 3, 3, 3, 0},
+    {"4g.71gb", 3, 5, 4, 4, kFirst, 71424, 64, 4, 4, 4, 0},
+    {"7g.141gb", 4, 0, 7, 8, kFirst, 143360, 132, 8, 7, 7, 1},
+};
+constexpr Profile kB200[] = {
+    {"1g.23gb", 0, 19, 1, 1, kAny7, 23552, 18, 1, 1, 1, 0},
+    {"1g.23gb+me", 7, 20, 1, 1, kAny7, 23552, 18, 1, 1, 1, 1},
+    {"1g.45gb", 9, 15, 1, 2, kEven4, 46080, 18, 1, 1, 1, 0},
+    {"2g.45gb", 1, 14, 2, 2, kEven3, 46080, 36, 2, 2, 2, 0},
+    {"3g.90gb", 2, 9, 3, 4, kHalves, 92160, 54, 3, 3, 3, 0},
+    {"4g.90gb", 3, 5, 4, 4, kFirst, 92160, 72, 4, 4, 4, 0},
+    {"7g.180gb", 4, 0, 7, 8, kFirst, 184320, 126, 8, 7, 7, 1},
+};
+
+constexpr Architecture kAmpere = Architecture::kAmpere;
+constexpr Architecture kHopper = Architecture::kHopper;
+constexpr Architecture kBlackwell = Architecture::kBlackwell;
+
+// name, alias, PCI, architecture, compute, memory, MiB, confirmed, profiles
+constexpr GpuModel kModels[] = {
+    {"NVIDIA A30", "A30", 0x20B710DE, kAmpere, 4, 4, 24576, false, kA30},
+    {"NVIDIA A100-SXM4-40GB", "A100-40", 0x20B010DE, kAmpere, 7, 8, 40960, false, kA100x40},
+    {"NVIDIA A100-SXM4-80GB", "A100-80", 0x20B210DE, kAmpere, 7, 8, 81920, false, kA100x80},
+    {"NVIDIA H100 80GB HBM3", "H100", 0x233010DE, kHopper, 7, 8, 81559, false, kH100},
+    {"NVIDIA H200", "H200", 0x233510DE, kHopper, 7, 8, 143771, true, kH200},
+    {"NVIDIA B200", "B200", 0x290110DE, kBlackwell, 7, 8, 184320, false, kB200},
+};
+
+template <typename Table, typename Predicate>
+auto* Find(const Table& table, Predicate predicate) {
+  const auto found = std::find_if(std::begin(table), std::end(table), predicate);
+  return found == std::end(table) ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::span<const GpuModel> GpuModels() { return kModels; }
+
+const GpuModel* FindGpuModel(std::string_view name) {
+  return Find(kModels, [&](const GpuModel& m) { return m.name == name || m.alias == name; });
+}
+
+const Profile* FindProfile(const GpuModel& model, std::string_view name) {
+  std::string spelled(name);
+  if (spelled.ends_with(".me")) spelled[spelled.size() - 3] = '+';
+  return Find(model.profiles, [&](const Profile& p) { return p.name == spelled; });
+}
+
+const Profile* FindProfileByDriverId(const GpuModel& model, int driver_id) {
+  return Find(model.profiles, [&](const Profile& p) { return p.driver_id == driver_id; });
+}
+
+uint8_t ComputeStarts(const Profile& profile, int slices) {
+  const int whole = profile.compute_slices;
+  if (slices == whole) return kFirst;
+  if (slices < 1 || slices > whole) return 0;
+  switch (slices) {
+    case 1:
+      return static_cast<uint8_t>((1 << whole) - 1);
+    case 2:
+      return whole == 7 ? kEven3 : whole == 4 ? kEven2 : kFirst;
+    case 3:
+      return whole == 7 ? kHalves : 0;
+    case 4:
+      return kFirst;
+    default:
+      return 0;
+  }
+}
+
+int ComputeMultiprocessors(const GpuModel& model, const Profile& profile, int slices) {
+  if (slices == profile.compute_slices) return profile.multiprocessors;
+  return model.profiles.front().multiprocessors * slices;
+}
+
+std::string MigDeviceName(const Profile& profile, int compute_slices) {
+  if (compute_slices == profile.compute_slices) return std::string(profile.name);
+  return std::to_string(compute_slices) + "c." + std::string(profile.name);
+}
+
+}  // namespace tepal::mig
