@@ -2,8 +2,6 @@
 
 #include <array>
 
-#include "backends/sugar/batch_sizes.h"
-
 namespace tepal_plugin {
 namespace {
 
@@ -22,6 +20,14 @@ Error* ReadChoice(const ModelFacts& facts, const char* key,
   return nullptr;
 }
 
+// While ONNX Runtime captures a graph, no other thread of the process may use CUDA: instances
+// beside each other, and the server itself, would break it and be broken.
+Error* NoGraphs(const ModelFacts& facts, const std::string& what) {
+  return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
+              "model '" + facts.name + "': " + what +
+                  ": the onnxruntime backend does not serve CUDA graphs; the pytorch backend does");
+}
+
 Error* ReadAccelerators(const ModelFacts& facts, CudaOptions& out) {
   const Json& accelerators =
       facts.config["optimization"]["execution_accelerators"]["gpu_execution_accelerator"];
@@ -34,7 +40,11 @@ Error* ReadAccelerators(const ModelFacts& facts, CudaOptions& out) {
     }
     const Json& parameters = accelerator["parameters"];
     for (size_t i = 0; i < parameters.keys().size(); ++i) {
-      out.provider.emplace_back(parameters.keys()[i], parameters.items()[i].text());
+      const std::string& key = parameters.keys()[i];
+      if (key == "enable_cuda_graph" && parameters.items()[i].text() != "0") {
+        return NoGraphs(facts, "gpu_execution_accelerator 'cuda' with enable_cuda_graph");
+      }
+      out.provider.emplace_back(key, parameters.items()[i].text());
     }
   }
   return nullptr;
@@ -53,7 +63,8 @@ Error* ReadCudaOptions(const ModelFacts& facts, CudaOptions& out) {
     TEPAL_RETURN_IF_ERROR(facts.NumberParameter("gpu_mem_limit", 0, bytes));
     out.provider.emplace_back("gpu_mem_limit", std::to_string(bytes));
   }
-  return ReadBatchSizes(facts, "CUDA_GRAPH_BATCH_SIZES", out.graph_batch_sizes);
+  if (facts.Parameter("CUDA_GRAPH_BATCH_SIZES").empty()) return nullptr;
+  return NoGraphs(facts, "parameter 'CUDA_GRAPH_BATCH_SIZES'");
 }
 
 }  // namespace tepal_plugin

@@ -15,15 +15,14 @@ namespace tepal_plugin {
 struct CudaOptions {
   // ONNX Runtime's own names; it refuses those it does not know.
   std::vector<std::pair<std::string, std::string>> provider;
-  // Tepal's own: row counts for which CUDA graphs are captured, ascending.
-  std::vector<int64_t> graph_batch_sizes;
 };
 
 // Reads optimization.execution_accelerators.gpu_execution_accelerator ("cuda" and its parameters,
 // as they are; other accelerators are refused by name) and the parameters that Triton's onnxruntime
 // backend has for CUDA: cudnn_conv_algo_search (0 exhaustive, 1 heuristic, 2 default),
-// arena_extend_strategy (0 next power of two, 1 same as requested), gpu_mem_limit (bytes); and
-// CUDA_GRAPH_BATCH_SIZES ("1,8,32").
+// arena_extend_strategy (0 next power of two, 1 same as requested), gpu_mem_limit (bytes). CUDA
+// graphs are refused: ONNX Runtime captures them per thread in a mode in which no other thread may
+// use CUDA.
 Error* ReadCudaOptions(const ModelFacts& facts, CudaOptions& out);
 
 }  // namespace tepal_plugin

@@ -17,13 +17,11 @@ size_t BytesOf(const std::vector<int64_t>& shape, TRITONSERVER_DataType type) {
   return size;
 }
 
-// Inputs and outputs bound to fixed places on the GPU, for graphs of one batch size; or, with 0
-// rows, inputs bound anew for every batch and outputs where ONNX Runtime puts them.
+// Inputs bound to blocks of our own, and outputs where ONNX Runtime put them.
 struct Binding {
-  int64_t rows = 0;
   OrtOwned<OrtIoBinding> binding;
   OrtOwned<OrtRunOptions> options;
-  std::vector<CudaBlock> inputs, outputs;
+  std::vector<CudaBlock> inputs;
   std::vector<OrtOwned<OrtValue>> values;  // What is bound, or was given.
   std::vector<RunnerResult> results;
   std::vector<std::byte*> places;  // Of the results.
@@ -55,36 +53,22 @@ class Runner final : public CudaRunner {
     const cuda::CudaContextScope scope(queue_->api(), queue_->context());
     for (size_t i = 0; i < session_->inputs().size(); ++i) staging_.emplace_back(*queue_, true);
     for (size_t i = 0; i < session_->outputs().size(); ++i) returning_.emplace_back(*queue_, true);
-    TEPAL_RETURN_IF_ERROR(NewBinding(0, kNoGraph, any_));
-    return CaptureGraphs(cuda.graph_batch_sizes);
+    return NewBinding();
   }
 
   Error* Load(const std::vector<RunnerInput>& inputs) override {
     const cuda::CudaContextScope scope(queue_->api(), queue_->context());
-    rows_ = inputs[0].shape.empty() ? 1 : inputs[0].shape[0];
-    binding_ = &any_;
-    for (Binding& graph : graphs_) {
-      if (graph.rows < rows_) continue;
-      binding_ = &graph;
-      break;
-    }
-    if (binding_ == &any_) TEPAL_RETURN_IF_ERROR(BindInputs(any_, inputs));
+    TEPAL_RETURN_IF_ERROR(BindInputs(inputs));
     for (size_t i = 0; i < inputs.size(); ++i) TEPAL_RETURN_IF_ERROR(Upload(i, inputs[i]));
     return nullptr;
   }
 
   Error* Run(std::vector<RunnerResult>& results) override {
     const cuda::CudaContextScope scope(queue_->api(), queue_->context());
-    TEPAL_RETURN_IF_ERROR(Execute(*binding_));
-    if (binding_ == &any_) TEPAL_RETURN_IF_ERROR(ReadResults(any_));
-    results = binding_->results;
-    if (binding_ == &any_) return nullptr;
-    for (RunnerResult& result : results) {
-      if (result.shape.empty() || result.shape[0] != binding_->rows) continue;
-      result.byte_size =
-          result.byte_size / static_cast<size_t>(binding_->rows) * static_cast<size_t>(rows_);
-      result.shape[0] = rows_;
-    }
+    TEPAL_RETURN_IF_ERROR(
+        Check(api_.RunWithBinding(session_->handle(), bound_.options.get(), bound_.binding.get())));
+    TEPAL_RETURN_IF_ERROR(ReadResults());
+    results = bound_.results;
     return nullptr;
   }
 
@@ -141,7 +125,6 @@ class Runner final : public CudaRunner {
     const OrtOwned<OrtCUDAProviderOptionsV2> owned(raw, api_.ReleaseCUDAProviderOptions);
     std::vector<std::pair<std::string, std::string>> options = cuda.provider;
     options.emplace_back("device_id", std::to_string(device));
-    if (!cuda.graph_batch_sizes.empty()) options.emplace_back("enable_cuda_graph", "1");
     std::vector<const char*> keys, values;
     for (const auto& [key, value] : options) {
       keys.push_back(key.c_str());
@@ -154,84 +137,77 @@ class Runner final : public CudaRunner {
     return explain(api_.SessionOptionsAppendExecutionProvider_CUDA_V2(into, raw));
   }
 
-  Error* NewBinding(int64_t rows, const std::string& graph, Binding& out) {
+  Error* NewBinding() {
     OrtIoBinding* binding = nullptr;
     OrtRunOptions* options = nullptr;
     TEPAL_RETURN_IF_ERROR(Check(api_.CreateIoBinding(session_->handle(), &binding)));
-    out.binding = {binding, api_.ReleaseIoBinding};
+    bound_.binding = {binding, api_.ReleaseIoBinding};
     TEPAL_RETURN_IF_ERROR(Check(api_.CreateRunOptions(&options)));
-    out.options = {options, api_.ReleaseRunOptions};
+    bound_.options = {options, api_.ReleaseRunOptions};
+    for (size_t i = 0; i < session_->inputs().size(); ++i) {
+      bound_.inputs.emplace_back(*queue_, false);
+    }
     // Deliver waits for the stream, once for everything.
-    TEPAL_RETURN_IF_ERROR(
-        Check(api_.AddRunConfigEntry(options, "disable_synchronize_execution_providers", "1")));
-    TEPAL_RETURN_IF_ERROR(Check(api_.AddRunConfigEntry(options, "gpu_graph_id", graph.c_str())));
-    out.rows = rows;
-    for (size_t i = 0; i < session_->inputs().size(); ++i) out.inputs.emplace_back(*queue_, false);
-    return nullptr;
+    return Check(api_.AddRunConfigEntry(options, "disable_synchronize_execution_providers", "1"));
   }
 
   Error* NewValue(const CudaBlock& block, const std::vector<int64_t>& shape,
-                  TRITONSERVER_DataType type, Binding& binding) {
+                  TRITONSERVER_DataType type) {
     OrtValue* value = nullptr;
     TEPAL_RETURN_IF_ERROR(Check(
         api_.CreateTensorWithDataAsOrtValue(memory_.get(), block.data(), BytesOf(shape, type),
                                             shape.data(), shape.size(), OrtTypeOf(type), &value)));
-    binding.values.emplace_back(value, api_.ReleaseValue);
+    bound_.values.emplace_back(value, api_.ReleaseValue);
     return nullptr;
   }
 
   // Inputs in the binding's own blocks; outputs where ONNX Runtime puts them.
-  Error* BindInputs(Binding& binding, const std::vector<RunnerInput>& inputs) {
-    api_.ClearBoundInputs(binding.binding.get());
-    api_.ClearBoundOutputs(binding.binding.get());
-    binding.values.clear();
+  Error* BindInputs(const std::vector<RunnerInput>& inputs) {
+    api_.ClearBoundInputs(bound_.binding.get());
+    api_.ClearBoundOutputs(bound_.binding.get());
+    bound_.values.clear();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const OrtTensorFacts& facts = session_->inputs()[i];
-      TEPAL_RETURN_IF_ERROR(binding.inputs[i].Reserve(BytesOf(inputs[i].shape, facts.type)));
-      TEPAL_RETURN_IF_ERROR(NewValue(binding.inputs[i], inputs[i].shape, facts.type, binding));
+      TEPAL_RETURN_IF_ERROR(bound_.inputs[i].Reserve(BytesOf(inputs[i].shape, facts.type)));
+      TEPAL_RETURN_IF_ERROR(NewValue(bound_.inputs[i], inputs[i].shape, facts.type));
       TEPAL_RETURN_IF_ERROR(Check(
-          api_.BindInput(binding.binding.get(), facts.name.c_str(), binding.values.back().get())));
+          api_.BindInput(bound_.binding.get(), facts.name.c_str(), bound_.values.back().get())));
     }
     for (const OrtTensorFacts& facts : session_->outputs()) {
       TEPAL_RETURN_IF_ERROR(
-          Check(api_.BindOutputToDevice(binding.binding.get(), facts.name.c_str(), memory_.get())));
+          Check(api_.BindOutputToDevice(bound_.binding.get(), facts.name.c_str(), memory_.get())));
     }
     return nullptr;
   }
 
-  Error* Execute(const Binding& binding) {
-    return Check(
-        api_.RunWithBinding(session_->handle(), binding.options.get(), binding.binding.get()));
-  }
-
-  // What a run without fixed outputs gave.
-  Error* ReadResults(Binding& binding) {
+  // What a run gave.
+  Error* ReadResults() {
     OrtValue** raw = nullptr;
     size_t count = 0;
     TEPAL_RETURN_IF_ERROR(
-        Check(api_.GetBoundOutputValues(binding.binding.get(), runtime_.allocator, &raw, &count)));
-    binding.results.clear();
-    binding.places.clear();
-    for (size_t i = 0; i < count; ++i) binding.values.emplace_back(raw[i], api_.ReleaseValue);
-    for (size_t i = 0; i < count; ++i) TEPAL_RETURN_IF_ERROR(ReadResult(raw[i], i, binding));
+        Check(api_.GetBoundOutputValues(bound_.binding.get(), runtime_.allocator, &raw, &count)));
+    bound_.results.clear();
+    bound_.places.clear();
+    for (size_t i = 0; i < count; ++i) bound_.values.emplace_back(raw[i], api_.ReleaseValue);
+    for (size_t i = 0; i < count; ++i) TEPAL_RETURN_IF_ERROR(ReadResult(raw[i], i));
     runtime_.allocator->Free(runtime_.allocator, raw);
     return nullptr;
   }
 
-  Error* ReadResult(OrtValue* value, size_t index, Binding& binding) {
+  Error* ReadResult(OrtValue* value, size_t index) {
     OrtTensorTypeAndShapeInfo* info = nullptr;
     TEPAL_RETURN_IF_ERROR(Check(api_.GetTensorTypeAndShape(value, &info)));
     const OrtOwned<OrtTensorTypeAndShapeInfo> owned(info, api_.ReleaseTensorTypeAndShapeInfo);
     size_t rank = 0;
     void* data = nullptr;
-    RunnerResult& result = binding.results.emplace_back();
+    RunnerResult& result = bound_.results.emplace_back();
     result.type = session_->outputs()[index].type;
     TEPAL_RETURN_IF_ERROR(Check(api_.GetDimensionsCount(info, &rank)));
     result.shape.resize(rank);
     TEPAL_RETURN_IF_ERROR(Check(api_.GetDimensions(info, result.shape.data(), rank)));
     TEPAL_RETURN_IF_ERROR(Check(api_.GetTensorMutableData(value, &data)));
     result.byte_size = BytesOf(result.shape, result.type);
-    binding.places.push_back(static_cast<std::byte*>(data));
+    bound_.places.push_back(static_cast<std::byte*>(data));
     return nullptr;
   }
 
@@ -244,8 +220,7 @@ class Runner final : public CudaRunner {
                              std::to_string(input.byte_size()) + " bytes, its shape " +
                              ShapeText(input.shape) + " needs " + std::to_string(needed));
     }
-    return UploadParts(*queue_, input.parts, staging_[index], binding_->inputs[index].data(),
-                       needed);
+    return UploadParts(*queue_, input.parts, staging_[index], bound_.inputs[index].data(), needed);
   }
 
   // Neighbours that the GPU cannot reach go to pinned memory, and from there in one copy.
@@ -273,59 +248,15 @@ class Runner final : public CudaRunner {
   }
 
   Error* Fetch(const Delivery& delivery, std::byte*& host) {
-    const std::byte* from = binding_->places[delivery.result];
+    const std::byte* from = bound_.places[delivery.result];
     if (delivery.to.gpu_reaches()) {
       return queue_->Copy(delivery.to.data, from + delivery.from, delivery.to.size);
     }
     if (host != nullptr) return nullptr;
-    const size_t size = binding_->results[delivery.result].byte_size;
+    const size_t size = bound_.results[delivery.result].byte_size;
     TEPAL_RETURN_IF_ERROR(returning_[delivery.result].Reserve(size));
     host = returning_[delivery.result].data();
     return queue_->Copy(host, from, size);
-  }
-
-  // The largest first, so that ONNX Runtime's arena need not grow for the others.
-  Error* CaptureGraphs(const std::vector<int64_t>& sizes) {
-    for (size_t i = sizes.size(); i-- > 0;) {
-      Binding graph;
-      TEPAL_RETURN_IF_ERROR(NewBinding(sizes[i], std::to_string(i + 1), graph));
-      TEPAL_RETURN_IF_ERROR(Capture(graph));
-      graphs_.insert(graphs_.begin(), std::move(graph));
-    }
-    return nullptr;
-  }
-
-  Error* Capture(Binding& graph) {
-    std::vector<RunnerInput> inputs;
-    for (const OrtTensorFacts& facts : session_->inputs()) {
-      RunnerInput& input = inputs.emplace_back();
-      input.shape = facts.dims;
-      if (!input.shape.empty() && input.shape[0] == -1) input.shape[0] = graph.rows;
-      if (std::count(input.shape.begin(), input.shape.end(), -1) == 0) continue;
-      return InvalidArgument("model '" + model_ +
-                             "': parameter 'CUDA_GRAPH_BATCH_SIZES' needs "
-                             "inputs of fixed dims, '" +
-                             facts.name + "' has " + ShapeText(facts.dims));
-    }
-    // Once without a graph, to learn the shapes of the outputs.
-    TEPAL_RETURN_IF_ERROR(BindInputs(any_, inputs));
-    TEPAL_RETURN_IF_ERROR(Execute(any_));
-    TEPAL_RETURN_IF_ERROR(ReadResults(any_));
-    TEPAL_RETURN_IF_ERROR(queue_->Wait());
-    graph.results = any_.results;
-    TEPAL_RETURN_IF_ERROR(BindInputs(graph, inputs));
-    api_.ClearBoundOutputs(graph.binding.get());
-    for (size_t i = 0; i < graph.results.size(); ++i) {
-      const RunnerResult& result = graph.results[i];
-      CudaBlock& block = graph.outputs.emplace_back(*queue_, false);
-      TEPAL_RETURN_IF_ERROR(block.Reserve(std::max<size_t>(result.byte_size, 1)));
-      TEPAL_RETURN_IF_ERROR(NewValue(block, result.shape, result.type, graph));
-      TEPAL_RETURN_IF_ERROR(Check(api_.BindOutput(
-          graph.binding.get(), session_->outputs()[i].name.c_str(), graph.values.back().get())));
-      graph.places.push_back(block.data());
-    }
-    for (int run = 0; run < kWarmUps; ++run) TEPAL_RETURN_IF_ERROR(Execute(graph));
-    return queue_->Wait();
   }
 
   const OrtRuntime& runtime_;
@@ -335,12 +266,7 @@ class Runner final : public CudaRunner {
   std::unique_ptr<Session> session_;
   OrtOwned<OrtMemoryInfo> memory_;
   std::vector<CudaBlock> staging_, returning_;
-  Binding any_;
-  std::vector<Binding> graphs_;  // Ascending in rows.
-
-  // Of the batch at hand.
-  int64_t rows_ = 0;
-  Binding* binding_ = nullptr;
+  Binding bound_;
 };
 
 }  // namespace

@@ -49,7 +49,7 @@ def repository(folder, kind, instances, model):
     (model_folder / "1").mkdir(parents=True)
     (model_folder / "1" / "model.pt").symlink_to(pathlib.Path(model).resolve())
     text = (HERE / "config.pbtxt").read_text()
-    for key, value in {"COUNT": instances, "GRAPHS": GRAPHS, "TYPE": kind}.items():
+    for key, value in {"COUNT": instances, "GRAPHS": GRAPHS, "TYPE": kind, "MAX": 128}.items():
         text = text.replace(f"@{key}@", str(value))
     (model_folder / "config.pbtxt").write_text(text)
 

@@ -128,6 +128,17 @@ TEST_F(CudaGpusTest, PoolGivesBlocksAgain) {
   EXPECT_EQ(Held("fakeCudaPinnedBytes"), 2 * PinnedPool::kBlockMin);
 }
 
+TEST_F(CudaGpusTest, PoolGivesSpareBlocksUpForOtherSizes) {
+  gpus->Use();
+  PinnedPool pool(*gpus, 4 * PinnedPool::kBlockMin);
+  EXPECT_EQ(pool.Allocate(3 * PinnedPool::kBlockMin).place().kind, MemoryKind::kCpuPinned);
+  EXPECT_EQ(pool.pinned_bytes(), 4 * PinnedPool::kBlockMin);
+  const Buffer small = pool.Allocate(PinnedPool::kBlockMin);
+  EXPECT_EQ(small.place().kind, MemoryKind::kCpuPinned);
+  EXPECT_EQ(Held("fakeCudaPinnedBytes"), 2 * PinnedPool::kBlockMin);
+  EXPECT_EQ(pool.pinned_bytes(), 2 * PinnedPool::kBlockMin);
+}
+
 TEST_F(CudaGpusTest, PoolMakesDoWhenTheDriverGivesNoMore) {
   setenv("TEPAL_FAKE_PINNED_MAX", "100000", 1);
   PinnedPool pool(*gpus, uint64_t{1} << 30);

@@ -21,9 +21,24 @@ struct PinnedPool::Blocks {
   const uint64_t bytes_max;
   Guarded<State> state;
 
+  // Whether `size` bytes more fit under the limit, once spare blocks of other sizes have been given
+  // up: what large requests left must not keep small ones from the pool.
+  bool MakeRoom(size_t size, State& locked, std::vector<Buffer>& given_up) const {
+    for (size_t other = kSizes; other-- > 0 && size > bytes_max - locked.pinned_bytes;) {
+      std::vector<Buffer>& spare = locked.spare[other];
+      while (!spare.empty() && size > bytes_max - locked.pinned_bytes) {
+        given_up.push_back(std::move(spare.back()));
+        spare.pop_back();
+        locked.pinned_bytes -= kBlockMin << other;
+      }
+    }
+    return size <= bytes_max - locked.pinned_bytes;
+  }
+
   // An empty buffer when there is none to have.
   Buffer Take(size_t index) {
     const size_t size = kBlockMin << index;
+    std::vector<Buffer> given_up;  // Freed once the lock is free again.
     {
       auto locked = state.Lock();
       std::vector<Buffer>& spare = locked->spare[index];
@@ -32,7 +47,7 @@ struct PinnedPool::Blocks {
         spare.pop_back();
         return block;
       }
-      if (locked->refused || size > bytes_max - locked->pinned_bytes) return {};
+      if (locked->refused || !MakeRoom(size, *locked, given_up)) return {};
       locked->pinned_bytes += size;
     }
     Result<Buffer> fresh = gpus.AllocatePinned(size);
