@@ -3,39 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <map>
 
 #include "serving/client/shared_slots.h"
+#include "sim/simulated_shared_memory.h"
 
 namespace tepal::client {
 namespace {
-
-class FakeFiles final : public env::SharedMemoryFiles {
- public:
-  Result<std::unique_ptr<env::SharedMapping>> Map(const std::string&, uint64_t, uint64_t) override {
-    return Unimplemented("fake");
-  }
-  Result<std::unique_ptr<env::SharedMapping>> Create(const std::string& key,
-                                                     uint64_t size) override {
-    if (objects.contains(key)) return AlreadyExists(key);
-    objects[key].resize(size);
-    return std::unique_ptr<env::SharedMapping>(std::make_unique<Mapping>(*this, key));
-  }
-
-  std::map<std::string, std::vector<std::byte>> objects;
-
- private:
-  class Mapping final : public env::SharedMapping {
-   public:
-    Mapping(FakeFiles& files, std::string key) : files_(files), key_(std::move(key)) {}
-    ~Mapping() override { files_.objects.erase(key_); }
-    std::span<std::byte> bytes() override { return files_.objects.at(key_); }
-
-   private:
-    FakeFiles& files_;
-    const std::string key_;
-  };
-};
 
 InferCall Call(std::string_view data) {
   return {"m", {{"x", DataType::kInt8, {1}, Buffer::Copy(data)}}, {}};
@@ -47,7 +20,8 @@ InferAnswer Answer(std::string_view data) {
 // Answers at once, by writing what a server would.
 class EchoTarget final : public LoadTarget {
  public:
-  EchoTarget(FakeFiles& files, SharedTensors& tensors) : files_(files), tensors_(tensors) {}
+  EchoTarget(sim::SimulatedSharedMemory& files, SharedTensors& tensors)
+      : files_(files), tensors_(tensors) {}
   size_t requests() const override { return tensors_.calls() * tensors_.slots(); }
   void Send(size_t request, Done done) override {
     const InferCall call = tensors_.CallFor(request % tensors_.calls(), request / tensors_.calls());
@@ -70,7 +44,7 @@ class EchoTarget final : public LoadTarget {
   std::vector<size_t> sent;
 
  private:
-  FakeFiles& files_;
+  sim::SimulatedSharedMemory& files_;
   SharedTensors& tensors_;
 };
 
@@ -91,7 +65,7 @@ class SharedTensorsTest : public ::testing::Test {
     return status;
   }
 
-  FakeFiles files_;
+  sim::SimulatedSharedMemory files_;
   std::unique_ptr<SharedTensors> tensors_;
   EchoTarget* echo_ = nullptr;
   std::unique_ptr<LoadTarget> target_;
@@ -129,7 +103,7 @@ TEST_F(SharedTensorsTest, ObjectsGoWithIt) {
 }
 
 TEST(SharedSlots, PlacesAndFrees) {
-  FakeFiles files;
+  sim::SimulatedSharedMemory files;
   auto slots = SharedSlots::New(files, "s", 64, 2);
   ASSERT_TRUE(slots.ok());
   InferInput a{"x", DataType::kInt8, {3}, Buffer::Copy("abc")};

@@ -2,39 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
+#include "sim/simulated_shared_memory.h"
 
 namespace tepal {
 namespace {
-
-// One object, "/there", of 64 bytes.
-class FakeFiles final : public env::SharedMemoryFiles {
- public:
-  Result<std::unique_ptr<env::SharedMapping>> Map(const std::string& key, uint64_t offset,
-                                                  uint64_t size) override {
-    if (key != "/there") return NotFound("fake");
-    if (offset + size > object.size()) return Status(StatusCode::kOutOfRange, "fake");
-    return std::unique_ptr<env::SharedMapping>(
-        std::make_unique<Mapping>(*this, std::span(object).subspan(offset, size)));
-  }
-
-  std::array<std::byte, 64> object{};
-  int mapped = 0;
-
- private:
-  class Mapping final : public env::SharedMapping {
-   public:
-    Mapping(FakeFiles& files, std::span<std::byte> bytes) : files_(files), bytes_(bytes) {
-      ++files_.mapped;
-    }
-    ~Mapping() override { --files_.mapped; }
-    std::span<std::byte> bytes() override { return bytes_; }
-
-   private:
-    FakeFiles& files_;
-    std::span<std::byte> bytes_;
-  };
-};
 
 // Device 0, which has one exported allocation: 64 bytes whose handle is all zeros.
 class FakeGpus final : public gpu::Gpus {
@@ -81,7 +52,8 @@ class SharedMemoryRegionsTest : public ::testing::Test {
     return regions.Memory("r", offset, size).status().ToString();
   }
 
-  FakeFiles files;
+  sim::SimulatedSharedMemory files;
+  std::vector<std::byte>& object = files.objects.try_emplace("/there", 64).first->second;
   FakeGpus gpus;
   SharedMemoryRegions regions{files, &gpus};
   const std::vector<std::byte> handle{gpu::kIpcHandleSize};
@@ -91,7 +63,7 @@ TEST_F(SharedMemoryRegionsTest, ViewsAreOfTheClientsOwnBytes) {
   ASSERT_TRUE(regions.Register({"r", "/there", 16, 32}).ok());
   Result<Buffer> view = regions.Memory("r", 8, 4);
   ASSERT_TRUE(view.ok()) << view.status().message();
-  EXPECT_EQ(view->data(), files.object.data() + 24);
+  EXPECT_EQ(view->data(), object.data() + 24);
   EXPECT_EQ(view->size(), 4u);
 }
 

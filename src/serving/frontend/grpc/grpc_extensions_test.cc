@@ -2,38 +2,14 @@
 
 #include <algorithm>
 
-#include "core/env/shared_memory_files.h"
 #include "core/telemetry/log.h"
 #include "serving/frontend/grpc/grpc_health_watch.h"
 #include "serving/frontend/grpc/grpc_reflection.h"
 #include "serving/frontend/grpc/grpc_test_support.h"
+#include "sim/simulated_shared_memory.h"
 
 namespace tepal {
 namespace {
-
-// One object of 64 bytes named "/object".
-class FakeMemory final : public env::SharedMemoryFiles {
- public:
-  Result<std::unique_ptr<env::SharedMapping>> Map(const std::string& key, uint64_t offset,
-                                                  uint64_t size) override {
-    if (key != "/object") return NotFound(key);
-    if (offset + size > sizeof(bytes)) return Status(StatusCode::kOutOfRange, key);
-    return std::unique_ptr<env::SharedMapping>(
-        std::make_unique<Mapping>(std::span(bytes).subspan(offset, size)));
-  }
-
-  std::byte bytes[64] = {};
-
- private:
-  class Mapping final : public env::SharedMapping {
-   public:
-    explicit Mapping(std::span<std::byte> bytes) : bytes_(bytes) {}
-    std::span<std::byte> bytes() override { return bytes_; }
-
-   private:
-    std::span<std::byte> bytes_;
-  };
-};
 
 class GrpcExtensionsTest : public GrpcDoorTest {
  protected:
@@ -59,7 +35,8 @@ class GrpcExtensionsTest : public GrpcDoorTest {
     return Message([name](kserve::ProtoWriter& out) { out.Text(1, name); });
   }
 
-  FakeMemory memory;
+  sim::SimulatedSharedMemory memory;
+  std::vector<std::byte>& object = memory.objects.try_emplace("/object", 64).first->second;
   SharedMemoryRegions regions{memory};
   std::atomic<bool> closing{false};
 };
@@ -106,7 +83,7 @@ TEST_F(GrpcExtensionsTest, RegistersSharedMemory) {
 TEST_F(GrpcExtensionsTest, InfersInSharedMemory) {
   UseMemory();
   CallService("SystemSharedMemoryRegister", RegisterMessage("r", 0, 64));
-  std::fill_n(memory.bytes, 4, std::byte{'i'});
+  std::fill_n(object.data(), 4, std::byte{'i'});
   const auto place = [](kserve::ProtoWriter& tensor, uint32_t field, int64_t offset) {
     const auto parameter = [&](std::string_view name, auto fill) {
       tensor.Message(field, [&](kserve::ProtoWriter& entry) {
@@ -135,7 +112,7 @@ TEST_F(GrpcExtensionsTest, InfersInSharedMemory) {
   ASSERT_EQ(core.held.size(), 1u);
   EXPECT_EQ(Flatten(core.held[0]->inputs[0].data).text(), "iiii");
   const Buffer room = core.held[0]->sink->OutputMemory("Y", 4);
-  EXPECT_EQ(room.data(), memory.bytes + 8);
+  EXPECT_EQ(room.data(), object.data() + 8);
   FakeCore::Answer(std::move(core.held[0]));
   EXPECT_TRUE(Got().ends_with(std::string_view("\x32\x00", 2))) << "the tensor is not sent";
 }

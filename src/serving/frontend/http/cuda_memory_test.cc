@@ -3,16 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "serving/frontend/http/shared_memory_routes.h"
+#include "sim/simulated_shared_memory.h"
 
 namespace tepal {
 namespace {
-
-class NoFiles final : public env::SharedMemoryFiles {
- public:
-  Result<std::unique_ptr<env::SharedMapping>> Map(const std::string&, uint64_t, uint64_t) override {
-    return NotFound("no files");
-  }
-};
 
 class PretendedGpus final : public gpu::Gpus {
  public:
@@ -53,7 +47,7 @@ class CudaMemoryRoutesTest : public ::testing::Test {
   // The bytes 0 to 63.
   const std::string handle =
       "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
-  NoFiles files;
+  sim::SimulatedSharedMemory files;
   PretendedGpus gpus;
   SharedMemoryRegions regions{files, &gpus};
 };

@@ -2,37 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <cstring>
 
 #include "core/telemetry/log.h"
 #include "serving/frontend/frontend_fakes.h"
 #include "serving/frontend/http/http_frontend.h"
+#include "sim/simulated_shared_memory.h"
 
 namespace tepal {
 namespace {
-
-// Every key is one and the same object.
-class FakeFiles final : public env::SharedMemoryFiles {
- public:
-  Result<std::unique_ptr<env::SharedMapping>> Map(const std::string&, uint64_t offset,
-                                                  uint64_t size) override {
-    if (offset + size > object.size()) return Status(StatusCode::kOutOfRange, "fake");
-    return std::unique_ptr<env::SharedMapping>(
-        std::make_unique<Mapping>(std::span(object).subspan(offset, size)));
-  }
-  std::array<std::byte, 64> object{};
-
- private:
-  class Mapping final : public env::SharedMapping {
-   public:
-    explicit Mapping(std::span<std::byte> bytes) : bytes_(bytes) {}
-    std::span<std::byte> bytes() override { return bytes_; }
-
-   private:
-    std::span<std::byte> bytes_;
-  };
-};
 
 class ExtensionsTest : public ::testing::Test {
  protected:
@@ -58,7 +36,8 @@ class ExtensionsTest : public ::testing::Test {
     return std::to_string(sender->status) + " " + sender->text;
   }
 
-  FakeFiles files;
+  sim::SimulatedSharedMemory files;
+  std::vector<std::byte>& object = files.objects.try_emplace("/k", 64).first->second;
   SharedMemoryRegions regions{files};
   FakeCore core;
   std::unique_ptr<FakeSender> sender;
@@ -95,7 +74,7 @@ TEST_F(ExtensionsTest, RegionsComeAndGo) {
 TEST_F(ExtensionsTest, TensorsLieInRegions) {
   ASSERT_TRUE(regions.Register({"r", "/k", 0, 64}).ok());
   const float values[] = {1, 2.5};
-  std::memcpy(files.object.data() + 8, values, sizeof(values));
+  std::memcpy(object.data() + 8, values, sizeof(values));
   core.answer_at_once = false;
   Ask("POST", "/v2/models/echo/infer",
       R"({"inputs":[{"name":"X","shape":[2],"datatype":"FP32","parameters":{)"
@@ -103,9 +82,9 @@ TEST_F(ExtensionsTest, TensorsLieInRegions) {
       R"("outputs":[{"name":"Y","parameters":{"shared_memory_region":"r",)"
       R"("shared_memory_offset":32,"shared_memory_byte_size":8}}]})");
   ASSERT_NE(core.given, nullptr) << sender->text;
-  EXPECT_EQ(core.given->inputs[0].data.front().data(), files.object.data() + 8);
+  EXPECT_EQ(core.given->inputs[0].data.front().data(), object.data() + 8);
   Buffer room = core.given->sink->OutputMemory("Y", 8);
-  EXPECT_EQ(room.data(), files.object.data() + 32);
+  EXPECT_EQ(room.data(), object.data() + 32);
   EXPECT_TRUE(core.given->sink->OutputMemory("other", 8).empty());
   core.AnswerGiven();
   EXPECT_EQ(
