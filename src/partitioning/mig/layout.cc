@@ -30,19 +30,6 @@ bool Fits(const GpuModel& model, const Used& used, const Placement& added) {
          used.ofa + added.profile->ofa_engines <= kOfaEngines;
 }
 
-// How much could still be added: large instances count before many small ones.
-int Room(const GpuModel& model, std::span<const Placement> layout) {
-  const Used used = Sum(layout);
-  int room = 0;
-  for (const Profile& profile : model.profiles) {
-    const int weight = profile.memory_slices * profile.memory_slices * profile.compute_slices;
-    for (int start = 0; start < model.memory_slices; ++start) {
-      if (Fits(model, used, {&profile, start})) room += weight;
-    }
-  }
-  return room;
-}
-
 // Puts the instances down one by one, large ones first and equal ones from left to right, so that
 // each layout comes up once.
 class Packer {
@@ -149,6 +136,18 @@ int RemainingCapacity(const GpuModel& model, std::span<const Placement> there,
     ++added;
   }
   return added;
+}
+
+int Room(const GpuModel& model, std::span<const Placement> layout) {
+  const Used used = Sum(layout);
+  int room = 0;
+  for (const Profile& profile : model.profiles) {
+    const int weight = profile.memory_slices * profile.memory_slices * profile.compute_slices;
+    for (int start = 0; start < model.memory_slices; ++start) {
+      if (Fits(model, used, {&profile, start})) room += weight;
+    }
+  }
+  return room;
 }
 
 Layout Place(const GpuModel& model, std::span<const Placement> there,

@@ -40,8 +40,12 @@ std::vector<int> FreeStarts(const GpuModel& model, std::span<const Placement> th
 int RemainingCapacity(const GpuModel& model, std::span<const Placement> there,
                       const Profile& profile);
 
+// How much could still be added, as a number to compare layouts of one model by: room for one large
+// instance counts for more than room for the small ones that fit in its place.
+int Room(const GpuModel& model, std::span<const Placement> layout);
+
 // Adds one instance of each of `profiles` to what is there. Of the layouts possible, one that
-// leaves the most room for large instances. Empty when they do not fit, and when there is nothing
+// leaves the most Room. Empty when they do not fit, and when there is nothing
 // to add; in the order of `profiles` otherwise.
 Layout Place(const GpuModel& model, std::span<const Placement> there,
              std::span<const Profile* const> profiles);
