@@ -9,7 +9,6 @@ shows nowhere. Half of the idle connections have had an answer over HTTP/1.1, ha
 of its body each second; what that costs the server is in the figure. Exits with 1 above the target of +10 %.
 """
 import argparse
-import os
 import pathlib
 import re
 import socket
@@ -20,7 +19,8 @@ import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import peers
+
 TARGET = 1.10
 GET = b"GET /v2/health/ready HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /v2/models/none/infer HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n"
@@ -43,13 +43,6 @@ class Server:
                 return
             time.sleep(0.1)
         raise SystemExit(f"bench: no server within 10 s:\n{pathlib.Path(self.log.name).read_text()}")
-
-    def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_bytes(self):
-        return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self):
         self.process.kill()
@@ -83,17 +76,17 @@ class Connections:
 
 
 def microseconds_per_request(server, seconds):
-    before = server.cpu_seconds()
+    before = peers.cpu_seconds(server.process.pid)
     text = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://127.0.0.1:{server.port}/v2/health/ready"],
                           capture_output=True, text=True, check=True).stdout
     if re.search(r"Non-2xx|Socket errors", text):
         raise SystemExit(f"bench: errors:\n{text}")
-    return (server.cpu_seconds() - before) * 1e6 / int(re.search(r"(\d+) requests in", text).group(1))
+    return (peers.cpu_seconds(server.process.pid) - before) * 1e6 / int(re.search(r"(\d+) requests in", text).group(1))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tepal", default=ROOT / "build/release/bin/tepal")
+    parser.add_argument("--tepal", default=peers.TEPAL)
     parser.add_argument("--idle", type=int, default=10_000)
     parser.add_argument("--slow", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -111,9 +104,9 @@ def main():
                 without.append(microseconds_per_request(server, flags.seconds))
                 held, sizes = [], []
                 for first in (GET, HTTP2):
-                    before = server.resident_bytes()
+                    before = peers.resident_mib(server.process.pid)
                     held.append(Connections(server.port, flags.idle // 2, first, True))
-                    sizes.append((server.resident_bytes() - before) / (flags.idle // 2))
+                    sizes.append((peers.resident_mib(server.process.pid) - before) * 2**20 / (flags.idle // 2))
                 if number == 0:  # Later ones use again what the first have left.
                     print(f"memory of an idle connection: HTTP/1.1 {sizes[0]:,.0f} bytes, HTTP/2 {sizes[1]:,.0f} bytes")
                 held.append(Connections(server.port, flags.slow, POST, False))

@@ -4,61 +4,23 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
-import time
-import urllib.request
+import sys
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test/support"))
+
+from programs import cpu_seconds, free_ports, resident_mib, wait_for  # noqa: E402,F401: for who imports this
+
 BUILD = ROOT / "build/release"
 TEPAL = BUILD / "bin/tepal"
 BACKENDS = BUILD / "lib/tepal/backends"
 
 
-def free_ports(count):
-    """Ports nobody listens on now; several at once, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
-
-
-def cpu_seconds(pid):
-    """User and system time of a process with all its threads."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mib(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def is_ready(port, path="/v2/health/ready"):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def wait_ready(process, port, path="/v2/health/ready", limit=30.0):
+def wait_ready(process, port):
     """Seconds until the server says it is ready."""
-    started = time.monotonic()
-    while not is_ready(port, path):
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args[0]} exited with {process.returncode} before it was ready")
-        if time.monotonic() - started > limit:
-            raise RuntimeError(f"{process.args[0]} was not ready within {limit} s")
-        time.sleep(0.002)
-    return time.monotonic() - started
+    return wait_for(f"http://127.0.0.1:{port}/v2/health/ready", process, limit_s=30, poll_s=0.002)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """One `tepal serve` with small models, for tests that give it flags of their own."""
 import pathlib
+import re
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
-from stack import TEPAL, free_ports
+from stack import TEPAL, free_ports, stop
 
 IDENTITY = """backend: "identity"
 max_batch_size: 8
@@ -53,16 +55,21 @@ class Server:
                 raise RuntimeError(f"{what}: not within {limit_s} s: {self.log()}")
             time.sleep(0.02)
 
+    def metric(self, name, labels):
+        page = urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10).read().decode()
+        return int(re.search(rf"^{name}\{{{re.escape(labels)}\}} (\d+)$", page, re.M).group(1))
+
+    def in_flight(self, model):
+        return self.metric("tepal_inference_in_flight", f'model="{model}",version="1"')
+
+    def cancelled(self, model):
+        return self.metric("nv_inference_request_failure", f'model="{model}",reason="CANCELED",version="1"')
+
     def connect(self, address=None):
         host, port = (address or self.http).split(":")
         return socket.create_connection((host, int(port)), timeout=10)
 
     def stop(self):
-        self.process.terminate()
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-        finally:
-            self.folder.cleanup()
+        code = stop(self.process)
+        self.folder.cleanup()
+        return code

@@ -1,13 +1,15 @@
 """A server and a balancer in front of it, for the tests of one file."""
 import os
 import pathlib
-import socket
 import subprocess
+import sys
 import tempfile
-import time
-import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "test/support"))
+
+from programs import free_ports, stop, wait_for  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("TEPAL_BUILD", ROOT / "build/release"))
 TEPAL = BUILD / "bin/tepal"
 
@@ -22,31 +24,6 @@ max_batch_size: 8
 input [{ name: "INPUT0" data_type: TYPE_STRING dims: [ -1 ] }]
 output [{ name: "OUTPUT0" data_type: TYPE_STRING dims: [ -1 ] }]
 """
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
-
-
-def wait_for(url, process, limit_s=60):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args} exited with {process.returncode}")
-        try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{url} did not answer within {limit_s} s")
 
 
 class Stack:
@@ -77,14 +54,7 @@ class Stack:
         return subprocess.Popen([str(TEPAL), *arguments], stdout=self.log, stderr=subprocess.STDOUT)
 
     def stop(self):
-        codes = []
-        for process in reversed(self.processes):
-            process.terminate()
-            try:
-                codes.append(process.wait(20))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                codes.append(process.wait())
+        codes = [stop(process) for process in reversed(self.processes)]
         self.log.close()
         self.folder.cleanup()
         return codes
