@@ -7,10 +7,6 @@
 namespace tepal_plugin {
 namespace {
 
-constexpr int kWarmUps =
-    3;  // ONNX Runtime captures a graph in one of the first runs of its number.
-constexpr const char* kNoGraph = "-1";
-
 size_t BytesOf(const std::vector<int64_t>& shape, TRITONSERVER_DataType type) {
   size_t size = TRITONSERVER_DataTypeByteSize(type);
   for (const int64_t length : shape) size *= static_cast<size_t>(length);
