@@ -131,7 +131,6 @@ Status ServeDoors::OpenGrpc() {
   frontend.restricted = options_.grpc_restricted;
   if (options_.allow_client_shm) frontend.shared_memory = &regions_;
   frontend.trace = trace_;
-  frontend.closing = &closing_;
   grpc_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
     return NewGrpcFrontend(core_, loop, blocking_, frontend);
   });
@@ -176,7 +175,6 @@ Status ServeDoors::Listen(net::HttpServer& server, int inherited_index, const st
 }
 
 void ServeDoors::Drain(Function<void()> done) {
-  closing_ = true;
   std::vector<net::HttpServer*> doors;
   if (http_ != nullptr) doors.push_back(http_.get());
   if (grpc_ != nullptr) doors.push_back(grpc_.get());

@@ -6,7 +6,6 @@
 
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -65,7 +64,6 @@ class ServeDoors {
   telemetry::MetricsRegistry metrics_;
   SharedMemoryRegions regions_;
   const std::shared_ptr<TraceSettings> trace_ = std::make_shared<TraceSettings>();
-  std::atomic<bool> closing_{false};
   LoadReporter load_reporter_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<net::HttpServer> grpc_;

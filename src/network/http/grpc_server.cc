@@ -1,5 +1,8 @@
 #include "network/http/grpc_server.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "network/http/grpc_text.h"
 
 namespace tepal::http {
@@ -113,8 +116,30 @@ void GrpcStreamRequest::Resume() {
   if (!over_) sender_.ResumeBody();
 }
 
+void GrpcStreamRequest::OnBody(size_t bytes) {
+  reader_.OnBody(bytes);
+  missed_some_ |= drained_;
+  if (!bytes_until_drained_) return;
+  *bytes_until_drained_ -= std::min(bytes, *bytes_until_drained_);
+  StopReading();
+}
+
+void GrpcStreamRequest::OnDrain(size_t bytes_waiting) {
+  if (over_ || !calls_.on_drain) return;
+  bytes_until_drained_ = bytes_waiting;
+  StopReading();
+}
+
+void GrpcStreamRequest::StopReading() {
+  if (over_ || *bytes_until_drained_ > 0 || reader_.truncated()) return;
+  bytes_until_drained_.reset();
+  drained_ = true;
+  reader_.Discard();
+  calls_.on_drain();
+}
+
 void GrpcStreamRequest::OnRequestEnd(const Headers&) {
-  if (over_) return;
+  if (over_ || missed_some_) return;
   if (reader_.truncated()) return Refuse(Internal("the request ends within a message"));
   calls_.on_end();
 }

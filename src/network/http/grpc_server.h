@@ -52,6 +52,10 @@ class GrpcStreamRequest final : public RequestReceiver {
     Function<void()> on_end;  // The client has sent its last.
     Function<void(const Status&)> on_reset;
     Function<void()> on_send_room;  // May be empty.
+    // The server drains: no further message is given, and the call should end with an error once
+    // those before are answered. on_end may still follow, from a client that has missed nothing.
+    // Without this function calls go on until they end by themselves.
+    Function<void()> on_drain;
   };
   GrpcStreamRequest(const RequestHead& head, ResponseSender& sender, size_t message_bytes_max,
                     Calls calls);
@@ -61,17 +65,23 @@ class GrpcStreamRequest final : public RequestReceiver {
   void Resume();
 
   std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
-  void OnBody(size_t bytes) override { reader_.OnBody(bytes); }
+  void OnBody(size_t bytes) override;
   void OnRequestEnd(const Headers& trailers) override;
   void OnReset(const Status& why) override;
   void OnSendRoom() override;
+  // Messages are given as long as they, or a part of one, came before.
+  void OnDrain(size_t bytes_waiting) override;
 
  private:
   void Refuse(const Status& why);
+  void StopReading();
 
   ResponseSender& sender_;
   Calls calls_;
   GrpcMessageReader reader_;
+  std::optional<size_t> bytes_until_drained_;
+  bool drained_ = false;
+  bool missed_some_ = false;  // Something came after that.
   bool over_ = false;
 };
 

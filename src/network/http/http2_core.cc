@@ -1,6 +1,7 @@
 #include "network/http/http2_core.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/text.h"
 
@@ -291,6 +292,17 @@ void Http2Core::CheckStreams(Instant now) {
 void Http2Core::Drain(Instant now) {
   const Turn turn(*this);
   BeginDrain(now);
+  if (std::exchange(streams_end_, server_)) return;
+  if (goaway_sent_) EndStreams();
+}
+
+// Age alone ends no stream: gRPC lets them go on until the grace is over.
+void Http2Core::EndStreams() {
+  std::vector<int32_t> ids;
+  for (const auto& entry : streams_) ids.push_back(entry.first);
+  for (const int32_t id : ids) {
+    if (Http2Stream* stream = Find(id)) stream->OnDrain();
+  }
 }
 
 // RFC 9113 section 6.8: a first GOAWAY that refuses nothing, and the last one a round trip later,
@@ -323,6 +335,7 @@ void Http2Core::SubmitLastGoaway() {
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                         nullptr, 0);
+  if (streams_end_) EndStreams();
 }
 
 void Http2Core::OnDisconnect(const Status& why) {

@@ -105,6 +105,7 @@ class Http2Core {
     last_goaway_due_ = true;
   }
   void SubmitLastGoaway();
+  void EndStreams();
   bool Fail(int nghttp2_error);
   // The peer has broken a rule of ours: the connection ends with this turn. `debug` is for its log.
   void Condemn(std::string_view debug);
@@ -142,6 +143,7 @@ class Http2Core {
   bool settings_received_ = false;
   bool goaway_received_ = false;
   bool draining_ = false;
+  bool streams_end_ = false;  // As the server drains, and not only this connection.
   bool last_goaway_due_ = false;
   bool goaway_sent_ = false;  // The last one.
   bool broken_ = false;

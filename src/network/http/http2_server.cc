@@ -80,6 +80,12 @@ class ServerStream final : public Http2Stream, public ResponseSender {
     if (input_ended_ || input_done_ || paused_ || is_grpc_) return std::nullopt;
     return input_at_ + core_.limits().body_idle_max;
   }
+  void OnDrain() override {
+    // Clients may leave their side of an answered call open, for ever.
+    if (is_grpc_) ends_when_sent_ = true;
+    if (output_done()) return OnOutputDone();
+    if (open() && receiver_ != nullptr) receiver_->OnDrain(bytes_waiting());
+  }
   void OnInputTimeout() override {
     if (starved_since_) {
       if (core_.now() < *starved_since_ + core_.limits().budget_wait_max) return ResumeInput();

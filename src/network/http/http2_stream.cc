@@ -59,6 +59,12 @@ size_t Http2Stream::TakeOverHeld(size_t bytes_max) {
   return bytes;
 }
 
+size_t Http2Stream::bytes_waiting() const {
+  size_t bytes = 0;
+  for (const Buffer& buffer : waiting_) bytes += buffer.size();
+  return bytes;
+}
+
 // How many bytes the sink took; all of them once nobody wants any.
 size_t Http2Stream::Place(std::span<const std::byte> data) {
   size_t placed = 0;

@@ -57,6 +57,9 @@ class Http2Stream {
   virtual std::optional<Instant> InputDeadline() const = 0;
   virtual void OnInputTimeout() = 0;
 
+  // The connection is drained, and all that the peer sent before it knew has come.
+  virtual void OnDrain() {}
+
   // END_STREAM was sent.
   void OnOutputDone();
 
@@ -81,6 +84,8 @@ class Http2Stream {
   void FinishBody(const Headers* trailers);
   void ResumeInput();
   void ResetStream(uint32_t error_code);
+  // Received and not taken by the sink.
+  size_t bytes_waiting() const;
   // Of the budget that the bytes in waiting have: at most so much, for the memory they will move
   // to.
   size_t TakeOverHeld(size_t bytes_max);

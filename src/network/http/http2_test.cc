@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 
+#include "network/http/body_collector.h"
+#include "network/http/grpc.h"
 #include "network/http/http2_test_support.h"
 
 namespace tepal::http {
@@ -183,6 +185,63 @@ TEST_F(Http2Test, ADrainThatIsNotAnsweredGoesOnByTime) {
   server->OnTime(host.now + limits.drain_first_request_max);
   TakeAllOutput(*server, host.now);
   EXPECT_TRUE(server->Finished());
+}
+
+// Once everything that the peer sent before it knew has come, and only then.
+TEST_F(Http2Test, ADrainTellsTheRequestsThatAreOpen) {
+  Begin(kLater);
+  RequestSender* const open = Send(answer, MakeRequest("POST", "/open"), false);
+  Exchange();
+  handler->room_bytes = 0;
+  server->Drain(host.now);
+  open->Write({Buffer::Copy("crossing")});
+  EXPECT_THAT(handler->events, ::testing::Not(::testing::Contains("drain 0")));
+  Exchange();
+  EXPECT_EQ(handler->events.back(), "drain 8");
+  EXPECT_FALSE(server->Finished());
+  server->Drain(host.now);
+  Exchange();
+  EXPECT_EQ(std::count(handler->events.begin(), handler->events.end(), "drain 8"), 1);
+}
+
+TEST_F(Http2Test, AgeDoesNotEndRequestsUntilTheServerDrains) {
+  limits.connection_age_max = 10s;
+  Begin(kLater);
+  Send(answer, MakeRequest("POST", "/open"), false);
+  Exchange();
+  const size_t events = handler->events.size();
+  host.now += 11s;
+  server->OnTime(host.now);
+  Exchange();
+  EXPECT_EQ(client->Capacity(), 0u);
+  EXPECT_EQ(handler->events.size(), events);
+  server->Drain(host.now);
+  EXPECT_EQ(handler->events.back(), "drain 0");
+}
+
+class RefusingService final : public RequestHandler {
+ public:
+  std::unique_ptr<RequestReceiver> OnRequest(RequestHead, ResponseSender& sender) override {
+    GrpcRespondError(sender, Unimplemented(""));
+    return std::make_unique<DiscardingRequest>();
+  }
+};
+
+TEST_F(Http2Test, ADrainDoesNotWaitForClientsThatLeaveAnsweredCallsOpen) {
+  RefusingService service;
+  server = NewHttp2ServerSession(limits, host, service);
+  Give(*server, kMagic + Frame(NGHTTP2_SETTINGS, 0, 0, ""), host.now);
+  const std::string grpc = std::string(kPost) + "\x5f\x10" + "application/grpc";
+  Give(*server, Frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, grpc), host.now);
+  server->Drain(host.now);
+  TakeAllOutput(*server, host.now);
+  EXPECT_FALSE(server->Finished());
+  const std::string reset = Frame(NGHTTP2_RST_STREAM, 0, 1, std::string(4, '\0'));
+  EXPECT_THAT(Give(*server, Frame(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, std::string("drain\0\0\0", 8)),
+                   host.now),
+              ::testing::HasSubstr(reset));
+  EXPECT_TRUE(server->Finished());
+  server.reset();
 }
 
 // A ping in front of the GOAWAY would be answered too early.

@@ -130,6 +130,9 @@ class RecordingHandler final : public RequestHandler {
       handler_.events.push_back("reset " + std::string(StatusCodeName(why.code())));
     }
     void OnSendRoom() override { handler_.events.push_back("send room"); }
+    void OnDrain(size_t bytes_waiting) override {
+      handler_.events.push_back("drain " + std::to_string(bytes_waiting));
+    }
 
    private:
     RecordingHandler& handler_;

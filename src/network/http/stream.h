@@ -81,6 +81,10 @@ class RequestReceiver : public BodySink {
   virtual void OnReset(const Status& why) = 0;
 
   virtual void OnSendRoom() {}
+
+  // The server drains the connection: a call that could go on for ever should end. Of its body,
+  // `bytes_waiting` came before and have not been given to it yet. HTTP/2 only.
+  virtual void OnDrain(size_t bytes_waiting) { (void)bytes_waiting; }
 };
 
 // The application's side of a server: one receiver for each request.

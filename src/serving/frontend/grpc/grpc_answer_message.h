@@ -30,6 +30,9 @@ void AddMapEntry(kserve::ProtoWriter& out, uint32_t field, std::string_view key,
 // For a request that is no message of its kind, as gRPC servers say it.
 inline Status UnparsableRequest() { return Internal("Unable to parse request"); }
 
+// Of calls that would go on for ever.
+inline Status ServerDrains() { return Unavailable("the server is shutting down"); }
+
 // Triton's repositories have no names.
 inline Status NoRepositoryName() {
   return Unimplemented("'repository_name' specification is not supported");

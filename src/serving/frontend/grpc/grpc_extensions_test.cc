@@ -16,7 +16,6 @@ class GrpcExtensionsTest : public GrpcDoorTest {
   void UseMemory() {
     GrpcFrontendOptions options;
     options.shared_memory = &regions;
-    options.closing = &closing;
     handler = NewGrpcFrontend(core, loop, blocking, options);
   }
   void TearDown() override { telemetry::SetLogSettings({}).ok(); }
@@ -38,7 +37,6 @@ class GrpcExtensionsTest : public GrpcDoorTest {
   sim::SimulatedSharedMemory memory;
   std::vector<std::byte>& object = memory.objects.try_emplace("/object", 64).first->second;
   SharedMemoryRegions regions{memory};
-  std::atomic<bool> closing{false};
 };
 
 std::string RegisterMessage(std::string_view name, uint64_t offset, uint64_t size) {
@@ -205,10 +203,33 @@ TEST_F(GrpcExtensionsTest, WatchesHealth) {
   core.SetLameDuck();
   look();
   EXPECT_EQ(Messages(), (std::vector<std::string>{serving, not_serving}));
-  closing = true;
-  look();
+  receiver->OnDrain(0);
   EXPECT_EQ(sender->headers.at("grpc-status"), "14");
   EXPECT_TRUE(sender->finished);
+  EXPECT_TRUE(loop.timers.empty());
+}
+
+TEST_F(GrpcExtensionsTest, AWatchThatBeginsDuringADrainEndsAfterItsStatus) {
+  Begin("/grpc.health.v1.Health/Watch");
+  receiver->OnDrain(0);
+  EXPECT_EQ(sender->answers, 0);
+  ASSERT_TRUE(SendMessage(Name("echo")));
+  receiver->OnRequestEnd({});
+  EXPECT_EQ(Messages().size(), 1u);
+  EXPECT_EQ(sender->headers.at("grpc-status"), "14");
+  EXPECT_TRUE(loop.timers.empty());
+}
+
+TEST_F(GrpcExtensionsTest, ADrainEndsReflection) {
+  Begin("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+  const std::string question = Message([](kserve::ProtoWriter& out) { out.Text(7, ""); });
+  ASSERT_TRUE(SendMessage(question));
+  EXPECT_FALSE(sender->finished);
+  receiver->OnDrain(5 + question.size());  // One more has come before it.
+  EXPECT_FALSE(sender->finished);
+  ASSERT_TRUE(SendMessage(question));
+  EXPECT_EQ(Messages().size(), 2u);
+  EXPECT_EQ(sender->headers.at("grpc-status"), "14");
 }
 
 // The response to one question: the field of its answer, and that answer.

@@ -6,7 +6,6 @@
 
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -36,8 +35,6 @@ struct GrpcFrontendOptions {
   // register any; and the trace settings.
   SharedMemoryRegions* shared_memory = nullptr;
   std::shared_ptr<TraceSettings> trace = std::make_shared<TraceSettings>();
-  // True once the door closes: calls that would never end by themselves end then. May be null.
-  const std::atomic<bool>* closing = nullptr;
 };
 
 // All but the loop are shared by the handlers of every loop, and outlive them. Loading and

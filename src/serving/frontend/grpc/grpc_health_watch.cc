@@ -35,11 +35,11 @@ class GrpcHealthWatches::Exchange final : public http::RequestReceiver {
   }
 
   const std::string& service() const { return service_; }
-  void Send(ServingStatus status) { http::GrpcWrite(sender_, {HealthMessage(status)}); }
-  void End() {
-    watches_.Remove(this);
-    http::GrpcFinish(sender_, Unavailable("the server is shutting down"));
+  void OnDrain(size_t) override {
+    drains_ = true;
+    if (begun_) End();
   }
+  void Send(ServingStatus status) { http::GrpcWrite(sender_, {HealthMessage(status)}); }
 
  private:
   void Begin(const Buffer& message) {
@@ -56,11 +56,19 @@ class GrpcHealthWatches::Exchange final : public http::RequestReceiver {
     service_ = service;
     http::GrpcStart(sender_);
     watches_.Add(this);
+    begun_ = true;
+    if (drains_) End();
+  }
+  void End() {
+    watches_.Remove(this);
+    http::GrpcFinish(sender_, ServerDrains());
   }
 
   GrpcHealthWatches& watches_;
   http::ResponseSender& sender_;
   std::string service_;
+  bool begun_ = false;
+  bool drains_ = false;
   http::GrpcUnaryRequest unary_;
 };
 
@@ -94,10 +102,6 @@ void GrpcHealthWatches::Remove(Exchange* exchange) {
 
 void GrpcHealthWatches::LookAgain() {
   timer_ = loop_.RunAfter(kInterval, [this] { LookAgain(); });
-  if (options_.closing != nullptr && options_.closing->load(std::memory_order_relaxed)) {
-    while (!watches_.empty()) watches_.begin()->first->End();
-    return;
-  }
   std::vector<Exchange*> changed;  // Sending may end one.
   for (auto& [exchange, sent] : watches_) {
     const ServingStatus status = StatusOf(exchange->service());

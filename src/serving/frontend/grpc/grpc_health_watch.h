@@ -4,7 +4,7 @@
 // The service is the server itself (the empty name, or that of a service of this port) or a model.
 // A name that serves nothing is SERVICE_UNKNOWN until it does. The core tells nobody when something
 // changes, so the watches of a loop look every kInterval, all at once and only while there are any.
-// Once the door closes they end with UNAVAILABLE, for otherwise a drain would wait for them.
+// When the server drains they end with UNAVAILABLE.
 
 #pragma once
 

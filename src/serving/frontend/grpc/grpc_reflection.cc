@@ -108,13 +108,15 @@ class ReflectionExchange final : public http::RequestReceiver {
                 {.on_message = [this](const Buffer& message) { OnQuestion(message); },
                  .on_end = [this] { End(Status()); },
                  .on_reset = [this](const Status&) { over_ = true; },
-                 .on_send_room = [this] { stream_.Resume(); }}) {}
+                 .on_send_room = [this] { stream_.Resume(); },
+                 .on_drain = [this] { End(ServerDrains()); }}) {}
 
   std::span<std::byte> BodyRoom(size_t expected) override { return stream_.BodyRoom(expected); }
   void OnBody(size_t bytes) override { stream_.OnBody(bytes); }
   void OnRequestEnd(const http::Headers& trailers) override { stream_.OnRequestEnd(trailers); }
   void OnReset(const Status& why) override { stream_.OnReset(why); }
   void OnSendRoom() override { stream_.OnSendRoom(); }
+  void OnDrain(size_t bytes_waiting) override { stream_.OnDrain(bytes_waiting); }
 
  private:
   void OnQuestion(const Buffer& message) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "serving/frontend/grpc/grpc_answer_message.h"
+
 namespace tepal {
 
 GrpcStreamExchange::GrpcStreamExchange(const GrpcInferDoor& door, const http::RequestHead& head,
@@ -13,13 +15,10 @@ GrpcStreamExchange::GrpcStreamExchange(const GrpcInferDoor& door, const http::Re
       sender_(sender),
       stream_(head, sender, door.options.message_bytes_max,
               {.on_message = [this](const Buffer& message) { OnMessage(message); },
-               .on_end =
-                   [this] {
-                     client_done_ = true;
-                     SendReady();
-                   },
+               .on_end = [this] { OnLast(Status()); },
                .on_reset = [this](const Status&) { Cancel(); },
-               .on_send_room = [this] { PauseOrResume(); }}) {
+               .on_send_room = [this] { PauseOrResume(); },
+               .on_drain = [this] { OnLast(ServerDrains()); }}) {
   if (call_.deadline == Instant::max()) return;
   deadline_timer_ = door.loop.RunAt(call_.deadline, [this] {
     deadline_timer_ = 0;
@@ -43,6 +42,11 @@ void GrpcStreamExchange::OnMessage(const Buffer& message) {
   if (!over_) PauseOrResume();
 }
 
+void GrpcStreamExchange::OnLast(Status status) {
+  ending_ = std::move(status);
+  SendReady();
+}
+
 void GrpcStreamExchange::SendReady() {
   while (!over_ && !answers_.empty() && answers_.front()->message().has_value()) {
     const std::shared_ptr<GrpcStreamAnswer> answer = std::move(answers_.front());
@@ -52,7 +56,7 @@ void GrpcStreamExchange::SendReady() {
     Write(std::move(*answer->message()));
   }
   if (over_) return;
-  if (client_done_ && answers_.empty()) return End(Status());
+  if (ending_.has_value() && answers_.empty()) return End(*ending_);
   PauseOrResume();
 }
 

@@ -4,13 +4,16 @@
 // for models with one answer: clients rely on it. An error is an answer like any other
 // (error_message). With the header "triton_grpc_error: true" the first error of a model ends the
 // call with its status instead. When the client has sent its last, what was begun is finished; when
-// it resets the stream, or its deadline passes, all of it is cancelled.
+// it resets the stream, or its deadline passes, all of it is cancelled. When the server drains,
+// what came before is answered and the call ends with UNAVAILABLE: OK would tell the client that it
+// had been heard out.
 
 #pragma once
 
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <optional>
 
 #include "network/http/grpc.h"
 #include "serving/frontend/grpc/grpc_infer_call.h"
@@ -35,9 +38,12 @@ class GrpcStreamExchange final : public http::RequestReceiver {
   void OnRequestEnd(const http::Headers& trailers) override { stream_.OnRequestEnd(trailers); }
   void OnReset(const Status& why) override { stream_.OnReset(why); }
   void OnSendRoom() override { stream_.OnSendRoom(); }
+  void OnDrain(size_t bytes_waiting) override { stream_.OnDrain(bytes_waiting); }
 
  private:
   void OnMessage(const Buffer& message);
+  // No further request comes; with `status` the call ends once all are answered.
+  void OnLast(Status status);
   // Sends what can be sent; may end the call.
   void SendReady();
   void Write(BufferList message);
@@ -53,8 +59,8 @@ class GrpcStreamExchange final : public http::RequestReceiver {
   std::deque<std::shared_ptr<GrpcStreamAnswer>> answers_;  // In order of the requests.
   size_t request_bytes_ = 0;
   env::EventLoop::TimerId deadline_timer_ = 0;
-  bool started_ = false;      // The head of the answer is sent.
-  bool client_done_ = false;  // It has sent its last.
+  bool started_ = false;          // The head of the answer is sent.
+  std::optional<Status> ending_;  // What to end with after the answers.
   bool paused_ = false;
   bool over_ = false;
   http::GrpcStreamRequest stream_;

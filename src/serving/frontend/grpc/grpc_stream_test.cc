@@ -172,6 +172,56 @@ TEST_F(GrpcStreamTest, WaitsForAClientThatDoesNotRead) {
   EXPECT_EQ(Answers(), (Ids{"1", "2"}));
 }
 
+TEST_F(GrpcStreamTest, ADrainEndsAnIdleCall) {
+  Open();
+  ASSERT_TRUE(Ask("echo", "1"));
+  EXPECT_EQ(EndedWith(), "open");
+  receiver->OnDrain(0);
+  EXPECT_EQ(Answers(), Ids{"1"});
+  EXPECT_EQ(EndedWith(), "14");
+  EXPECT_TRUE(Ask("echo", "2"));  // Thrown away.
+  EXPECT_EQ(Answers(), Ids{"1"});
+}
+
+TEST_F(GrpcStreamTest, ADrainAnswersWhatCameBefore) {
+  core.hold = true;
+  Open();
+  ASSERT_TRUE(Ask("echo", "1"));
+  // One waits with the session, the next has come in part.
+  const std::string message = InferMessage("echo", "X", "2");
+  receiver->OnDrain(5 + message.size() + 2);
+  for (const char* id : {"2", "3", "4"}) ASSERT_TRUE(Ask("echo", id));
+  ASSERT_EQ(core.held.size(), 3u);
+  Answer(2);
+  Answer(0);
+  EXPECT_EQ(EndedWith(), "open");
+  Answer(1);
+  EXPECT_EQ(Answers(), (Ids{"1", "2", "3"}));
+  EXPECT_EQ(EndedWith(), "14");
+}
+
+TEST_F(GrpcStreamTest, ADrainDoesNotFailWhoHasMissedNothing) {
+  core.hold = true;
+  Open();
+  ASSERT_TRUE(Ask("echo", "1"));
+  receiver->OnDrain(0);
+  HalfClose();
+  Answer(0);
+  EXPECT_EQ(EndedWith(), "0");
+}
+
+TEST_F(GrpcStreamTest, ADrainFailsWhoIsNotHeardOut) {
+  core.hold = true;
+  Open();
+  ASSERT_TRUE(Ask("echo", "1"));
+  receiver->OnDrain(0);
+  ASSERT_TRUE(Ask("echo", "2"));
+  HalfClose();
+  Answer(0);
+  EXPECT_EQ(Answers(), Ids{"1"});
+  EXPECT_EQ(EndedWith(), "14");
+}
+
 TEST_F(GrpcStreamTest, EndsWithoutAnyRequest) {
   Open();
   HalfClose();
