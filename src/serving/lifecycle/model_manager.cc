@@ -104,6 +104,12 @@ Result<std::vector<ModelIndexEntry>> ModelManager::Index(bool ready_only) {
     });
     if (!known) index.push_back({model.name, 0, "", model.error.message()});
   }
+  // What a request brought, or the repository no longer has, is gone once it is unloaded.
+  std::erase_if(index, [&](const ModelIndexEntry& entry) {
+    return entry.reason == kUnloadedReason &&
+           std::none_of(listed.begin(), listed.end(),
+                        [&](const ListedModel& model) { return model.name == entry.name; });
+  });
   std::stable_sort(index.begin(), index.end(),
                    [](const auto& a, const auto& b) { return a.name < b.name; });
   return index;

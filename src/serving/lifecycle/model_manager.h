@@ -56,7 +56,8 @@ class ModelManager {
   std::vector<std::shared_ptr<LoadedVersion>> Served(std::string_view model, int64_t version) const;
   bool AllReady() const;
 
-  // With the models that are only in the repository. Reads it, so it may block.
+  // With the models that are only in the repository, without those that were unloaded and are not
+  // in it. Reads it, so it may block.
   Result<std::vector<ModelIndexEntry>> Index(bool ready_only);
 
   // Both return when the work is done, old versions drained included. kUnavailable unless explicit.

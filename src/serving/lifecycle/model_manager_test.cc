@@ -243,6 +243,18 @@ TEST_F(ModelManagerTest, StopGivesUpAtItsLimitAndGoesOn) {
   EXPECT_EQ(loader_.alive, 0);
 }
 
+TEST_F(ModelManagerTest, TheIndexForgetsWhatIsUnloadedAndNotInTheRepository) {
+  Add("a");
+  Add("b");
+  options_.control_mode = ModelControlMode::kExplicit;
+  options_.startup_models = {"*"};
+  ASSERT_TRUE(Start().ok());
+  repository_->models.Lock()->erase("b");
+  EXPECT_EQ(IndexText(), "a:1:READY:\nb:1:READY:\n");
+  ASSERT_TRUE(manager_->Unload("a").ok() && manager_->Unload("b").ok());
+  EXPECT_EQ(IndexText(), "a:1:UNAVAILABLE:unloaded\n");
+}
+
 TEST_F(ModelManagerTest, PollingFollowsTheRepository) {
   Add("a");
   options_.control_mode = ModelControlMode::kPoll;
