@@ -13,8 +13,6 @@ if(TEPAL_TESTS)
   target_include_directories(tepal_sim PUBLIC ${CMAKE_SOURCE_DIR})
 endif()
 tepal_proto_library(tepal_proto_model_config core/proto/model_config.proto)
-tepal_proto_library(tepal_proto_inference core/proto/inference.proto core/proto/health.proto
-  LINKS tepal_proto_model_config)
 tepal_proto_descriptors(tepal_proto_descriptors core/proto/inference.proto core/proto/health.proto
   core/proto/reflection.proto core/proto/reflection_v1alpha.proto)
 tepal_room(core/proto              STANDS_ON base                        LINKS tepal_proto_model_config)
