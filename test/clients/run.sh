@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Clients that nobody here wrote against the server and the balancer: tritonclient from its wheel, curl; and the
-# photos against ONNX Runtime in Python.
+# Clients that nobody here wrote against the server and the balancer: tritonclient from its wheel, curl, grpcurl,
+# a Go program, a browser; and the photos against ONNX Runtime in Python.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/setup test
