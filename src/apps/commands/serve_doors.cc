@@ -181,7 +181,7 @@ void ServeDoors::Drain(Function<void()> done) {
   if (doors.empty()) return done();
   // Clients that are told to go away may come back at once, for ever: gRPC's channels do. They are
   // served as long as others may need it, and then refused.
-  refuse_timer_ = loops_.front()->RunAfter(kAcceptWhileDraining, [this, doors] {
+  refuse_timer_ = loops_.front()->RunAfter(kAcceptWhileDraining, [doors] {
     for (net::HttpServer* door : doors) door->StopAccepting();
   });
   draining_ = static_cast<int>(doors.size());  // Before the first can be done.

@@ -165,7 +165,7 @@ class GrpcCutTest : public ::testing::Test {
     return stream_.ends.front().status.ok() && unary_.ends.front().status.ok();
   }
 
-  const Limits limits_;
+  const Limits limits_{};
   TestHost host_;
   EchoService service_;
   Called unary_;
