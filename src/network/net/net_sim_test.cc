@@ -355,6 +355,26 @@ TEST(NetSimTest, AgeAndKeepaliveFailNoRequest) {
   RunSeeds(40'000, 150, false, true, limits);
 }
 
+// In the middle of it: requests that cross the GOAWAYs are answered, and the client's next ones
+// come over connections that are told to go, too.
+TEST(NetSimTest, Http2ADrainUnderLoadFailsNoRequest) {
+  for (uint64_t seed = 50'000; seed < 50'300; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Scenario scenario(seed, false, true);
+    scenario.AskAll(kRequests);
+    scenario.world.RunFor(
+        Duration(static_cast<int64_t>(scenario.world.random().Below(25'000'000))));
+    bool drained = false;
+    scenario.server->Drain([&] { drained = true; });
+    ASSERT_TRUE(scenario.world.RunUntil([&] { return scenario.ended == kRequests; }, 300s))
+        << "only " << scenario.ended << " requests ended";
+    const auto over = [&] { return drained && scenario.books.receivers_alive == 0; };
+    ASSERT_TRUE(scenario.world.RunUntil(over, 300s)) << "never drained";
+    scenario.CheckAnswers();
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
 // The client goes in the middle: whoever waits is told.
 TEST(NetSimTest, ADestroyedClientFailsWhatIsInProgress) {
   for (uint64_t seed = 1; seed < 100; ++seed) {
