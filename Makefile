@@ -26,7 +26,7 @@ test: ## Everything CI runs: unit tests, simulations, real clients, conformance,
 	@tools/setup test
 	@tools/test
 
-test-peers: ## Real Triton, its python backend, Debian's LibTorch: what `make test` has no room for
+test-peers: ## Real Triton, its perf_analyzer and python backend, Debian's LibTorch: what `make test` has no room for
 	@tools/setup peers
 	@test/peers/run.sh
 

@@ -2,16 +2,19 @@
 # make test-peers: what needs programs too big for `make test`. Each part says what it is and what it cost.
 #
 #   test/peers/run.sh            every part
-#   test/peers/run.sh PART...    template, python-backend, debian-torch
+#   test/peers/run.sh PART...    template, perf-analyzer, python-backend, debian-torch
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(template python-backend debian-torch)
+[ ${#parts[@]} -gt 0 ] || parts=(template perf-analyzer python-backend debian-torch)
 [ -n "${TEPAL_BUILT:-}" ] || tools/build all
 python=.cache/venv/bin/python
 
 # The backend that docs/backends.md starts from, in a real Triton.
 part_template() { $python -m unittest discover -v -s test/peers -p 'test_*.py'; }
+
+# Triton's load generator, unary, streaming and with shared memory, against our server and a real Triton.
+part_perf-analyzer() { $python test/peers/perf_analyzer.py; }
 
 # Triton's own python backend, as it is, in our server.
 part_python-backend() {
