@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "backends/pytorch/cpu_memory.h"
 #include "backends/pytorch/groups.h"
 #include "backends/pytorch/runner.h"
 
@@ -122,6 +123,7 @@ TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(TRITONBACKEND_ModelInstan
 TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend* /*backend*/) {
   tepal_plugin::Log(TRITONSERVER_LOG_INFO, tepal_plugin::TorchText() + ", " +
                                                std::to_string(tepal_plugin::GpuCount()) + " GPUs");
+  tepal_plugin::KeepCpuTensors();
   return tepal_plugin::CheckApiVersion();
 }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "backends/pytorch/cpu_memory.h"
 #include "backends/pytorch/gpu.h"
 #include "backends/pytorch/loaded_module.h"
 #include "backends/pytorch/torch_types.h"
@@ -60,6 +61,13 @@ class Runner final : public TorchRunner {
     if (!gpu()) return;
     const c10::impl::VirtualGuardImpl guard(module_->device.type());
     stream_ = guard.getStreamFromGlobalPool(module_->device);
+  }
+
+  // The batch's own tensors first, so that they are among what is trimmed.
+  ~Runner() override {
+    placed_.clear();
+    outputs_.clear();
+    if (!gpu()) TrimCpuTensors();
   }
 
   Error* Prepare(const std::string& model) {
@@ -196,6 +204,9 @@ class Runner final : public TorchRunner {
   Error* Guarded(const std::string& doing, Call call) {
     Error* error = nullptr;
     try {
+      // OpenMP counts threads by thread: without this, only the thread that set the number keeps to
+      // it.
+      at::internal::lazy_init_num_threads();
       const ExecutionGuard execution(settings_);
       c10::OptionalStreamGuard on_stream;
       if (stream_) on_stream.reset_stream(*stream_);
