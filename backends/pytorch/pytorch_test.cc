@@ -115,6 +115,26 @@ TEST_F(PyTorchTest, InputsByArgumentOutputsByKey) {
   EXPECT_THAT(Floats(sink_->responses().at(0)->outputs.at(0)), ElementsAre(10, 21));
 }
 
+TEST_F(PyTorchTest, AnswersAreTheSameWithTheCompilerOff) {
+  UseModel("add_sub");
+  const auto flags = [](const std::string& value) {
+    std::string config = kAddSub;
+    for (const char* key : {"ENABLE_JIT_EXECUTOR", "ENABLE_JIT_PROFILING", "ENABLE_TENSOR_FUSER"}) {
+      config +=
+          std::string("parameters { key: '") + key + "' value { string_value: '" + value + "' } } ";
+    }
+    return config;
+  };
+  // The last turn leaves the process as LibTorch begins.
+  for (const char* value : {"false", "true"}) {
+    ASSERT_EQ(Load(flags(value)).ToString(), Status().ToString());
+    for (int i = 0; i < 3; ++i) {
+      Execute(*instance_, Rows({{1, 2}, {10, 20}}, {"SUM__0"}));
+      EXPECT_THAT(Floats(sink_->responses().back()->outputs.at(0)), ElementsAre(11, 22));
+    }
+  }
+}
+
 TEST_F(PyTorchTest, OneBadRequestOfABatchDoesNotHurtTheOthers) {
   UseModel("add_sub");
   ASSERT_TRUE(Load(kAddSub).ok());

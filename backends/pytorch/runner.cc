@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <mutex>
@@ -279,8 +280,8 @@ class Runner final : public TorchRunner {
   std::vector<at::Tensor> placed_, outputs_;
 };
 
-// Threads are the process's: the first model that asks decides, as in Triton.
-void SetThreads(const TorchSettings& settings) {
+// What holds for the whole process. Of threads, the first model that asks decides, as in Triton.
+void SetProcess(const TorchSettings& settings) {
   static std::once_flag intra, inter;
   if (settings.intra_op_threads > 0) {
     std::call_once(intra,
@@ -290,6 +291,9 @@ void SetThreads(const TorchSettings& settings) {
     std::call_once(
         inter, [&] { at::set_num_interop_threads(static_cast<int>(settings.inter_op_threads)); });
   }
+  if (settings.jit_executor) torch::jit::getExecutorMode() = *settings.jit_executor;
+  if (settings.jit_profiling) torch::jit::getProfilingMode() = *settings.jit_profiling;
+  if (settings.tensor_fuser) torch::jit::setTensorExprFuserEnabled(*settings.tensor_fuser);
   if (!settings.cudnn) at::globalContext().setUserEnabledCuDNN(false);
 }
 
@@ -297,7 +301,7 @@ void SetThreads(const TorchSettings& settings) {
 
 Error* TorchRunner::Make(std::shared_ptr<LoadedModule> module, const std::string& model,
                          const TorchSettings& settings, std::unique_ptr<TorchRunner>& out) {
-  SetThreads(settings);
+  SetProcess(settings);
   auto runner = std::make_unique<Runner>(std::move(module), model, settings);
   TEPAL_RETURN_IF_ERROR(runner->Prepare(model));
   out = std::move(runner);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <optional>
 
 #include "backends/sugar/batch_sizes.h"
 
@@ -35,6 +34,23 @@ Error* ReadOppositeFlag(const ModelFacts& facts, const char* key, bool& out) {
   TEPAL_RETURN_IF_ERROR(ReadFlag(facts, key, disabled));
   out = !disabled;
   return nullptr;
+}
+
+// A flag that need not be given.
+Error* ReadOptionalFlag(const ModelFacts& facts, const char* key, std::optional<bool>& out) {
+  if (facts.Parameter(key).empty()) return nullptr;
+  out = false;
+  return ReadFlag(facts, key, *out);
+}
+
+Error* RefuseNvFuser(const ModelFacts& facts) {
+  constexpr const char* kKey = "ENABLE_NVFUSER";
+  bool wanted = false;
+  TEPAL_RETURN_IF_ERROR(ReadFlag(facts, kKey, wanted));
+  if (!wanted) return nullptr;
+  return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
+              Subject(facts.name) + "parameter '" + kKey +
+                  "' must be false: LibTorch 2 has no nvFuser; ENABLE_TENSOR_FUSER is its own");
 }
 
 Error* ReadThreads(const ModelFacts& facts, const char* key, int64_t& out) {
@@ -127,6 +143,10 @@ Error* ReadTorchSettings(const ModelFacts& facts, TorchSettings& out) {
   TEPAL_RETURN_IF_ERROR(ReadFlag(facts, "ENABLE_WEIGHT_SHARING", out.weight_sharing));
   TEPAL_RETURN_IF_ERROR(ReadFlag(facts, "ENABLE_CACHE_CLEANING", out.cache_cleaning));
   TEPAL_RETURN_IF_ERROR(ReadOppositeFlag(facts, "DISABLE_CUDNN", out.cudnn));
+  TEPAL_RETURN_IF_ERROR(ReadOptionalFlag(facts, "ENABLE_JIT_EXECUTOR", out.jit_executor));
+  TEPAL_RETURN_IF_ERROR(ReadOptionalFlag(facts, "ENABLE_JIT_PROFILING", out.jit_profiling));
+  TEPAL_RETURN_IF_ERROR(ReadOptionalFlag(facts, "ENABLE_TENSOR_FUSER", out.tensor_fuser));
+  TEPAL_RETURN_IF_ERROR(RefuseNvFuser(facts));
   TEPAL_RETURN_IF_ERROR(ReadThreads(facts, "INTRA_OP_THREAD_COUNT", out.intra_op_threads));
   TEPAL_RETURN_IF_ERROR(ReadThreads(facts, "INTER_OP_THREAD_COUNT", out.inter_op_threads));
   return ReadGraphSizes(facts, out);

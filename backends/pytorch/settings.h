@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct TorchSettings {
   bool cudnn = true;                // DISABLE_CUDNN; holds for the whole process, as in Triton.
   int64_t intra_op_threads = 0;     // INTRA_OP_THREAD_COUNT, INTER_OP_THREAD_COUNT: of the
   int64_t inter_op_threads = 0;     // process; 0: LibTorch chooses.
+  // ENABLE_JIT_EXECUTOR, ENABLE_JIT_PROFILING, ENABLE_TENSOR_FUSER: of the process too, and the
+  // last model that says one decides; none: LibTorch chooses. ENABLE_NVFUSER is refused unless
+  // false.
+  std::optional<bool> jit_executor, jit_profiling, tensor_fuser;
   // CUDA_GRAPH_BATCH_SIZES, ascending: rows for which a CUDA graph is captured as an instance
   // starts. A batch is padded up to the next of them; a larger one runs without a graph.
   std::vector<int64_t> graph_batch_sizes;

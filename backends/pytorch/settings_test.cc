@@ -61,6 +61,22 @@ TEST(TorchSettingsTest, FlagsAreReadInAnyCase) {
   EXPECT_TRUE(settings.weight_sharing);
 }
 
+TEST(TorchSettingsTest, CompilerIsLeftAloneUnlessTheModelSays) {
+  TorchSettings settings;
+  ASSERT_EQ(Taken(ReadTorchSettings(FactsWith(Parameter("ENABLE_NVFUSER", "false")), settings)),
+            "");
+  EXPECT_EQ(settings.jit_executor, std::nullopt);
+  EXPECT_EQ(settings.jit_profiling, std::nullopt);
+  EXPECT_EQ(settings.tensor_fuser, std::nullopt);
+  const std::string parameters = Parameter("ENABLE_JIT_EXECUTOR", "false") + "," +
+                                 Parameter("ENABLE_JIT_PROFILING", "true") + "," +
+                                 Parameter("ENABLE_TENSOR_FUSER", "False");
+  ASSERT_EQ(Taken(ReadTorchSettings(FactsWith(parameters), settings)), "");
+  EXPECT_EQ(settings.jit_executor, false);
+  EXPECT_EQ(settings.jit_profiling, true);
+  EXPECT_EQ(settings.tensor_fuser, false);
+}
+
 TEST(TorchSettingsTest, BadParametersAreNamed) {
   const struct {
     const char* key;
@@ -70,6 +86,8 @@ TEST(TorchSettingsTest, BadParametersAreNamed) {
       {"INFERENCE_MODE", "maybe", "'INFERENCE_MODE' must be true or false, got 'maybe'"},
       {"INTRA_OP_THREAD_COUNT", "-1", "must be a whole number of 0 or more, got '-1'"},
       {"INTER_OP_THREAD_COUNT", "5000", "must be at most 1024, got 5000"},
+      {"ENABLE_JIT_EXECUTOR", "2", "'ENABLE_JIT_EXECUTOR' must be true or false, got '2'"},
+      {"ENABLE_NVFUSER", "true", "'ENABLE_NVFUSER' must be false"},
       {"CUDA_GRAPH_BATCH_SIZES", "1,33", "numbers from 1 to max_batch_size 32"},
       {"CUDA_GRAPH_BATCH_SIZES", "1;2", "numbers from 1 to max_batch_size 32"},
   };
