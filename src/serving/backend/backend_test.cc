@@ -99,7 +99,9 @@ TEST(BackendManager, SaysWhichFunctionABackendExpects) {
 TEST(BackendManagerDeathTest, ABackendThatEndsTheProcessIsTheLastOneNamed) {
   EXPECT_DEATH((void)LoadPlugin("probe", {{"abort_initialise", "now"}}),
                "loading backend 'probe' from .*/probe/libtriton_probe.so");
-  EXPECT_DEATH((void)LoadPlugin("broken_start"), "loading backend 'broken_start' from ");
+  // AddressSanitizer's dlopen would let the exception through to the test.
+  const auto load = []() noexcept { (void)LoadPlugin("broken_start"); };
+  EXPECT_DEATH(load(), "loading backend 'broken_start' from ");
 }
 
 TEST(BackendManager, FindsAVersionInItsFolder) {
