@@ -1,4 +1,5 @@
 """A browser without a window, steered over a pipe by its own protocol: it opens addresses and runs scripts there."""
+import fcntl
 import json
 import os
 import select
@@ -12,15 +13,24 @@ SECONDS_MAX = 30  # For any answer.
 PROGRAM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
+def pipe():
+    """Both ends far from the descriptors 3 and 4, which the browser wants for itself."""
+    low = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 20) for end in low]
+    for end in low:
+        os.close(end)
+    return high
+
+
 class Browser:
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory()
-        to_browser, self.requests = os.pipe()
-        self.answers, from_browser = os.pipe()
+        to_browser, self.requests = pipe()
+        self.answers, from_browser = pipe()
         # It reads descriptor 3 and writes 4. What is tested is not its sandbox, which root cannot have.
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
                  "--ignore-certificate-errors", "--remote-debugging-pipe", f"--user-data-dir={self.folder.name}", "about:blank"]
-        self.process = subprocess.Popen(["/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags],
+        self.process = subprocess.Popen(["bash", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags],
                                         pass_fds=(to_browser, from_browser), start_new_session=True,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_browser)
