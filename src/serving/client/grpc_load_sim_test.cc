@@ -76,8 +76,12 @@ struct Server final : http::RequestHandler {
     return std::make_unique<http::GrpcStreamRequest>(
         head, sender, kMessageMax,
         http::GrpcStreamRequest::Calls{
-            [this, &sender, alive](Buffer request) { OnMessage(sender, alive, IdOf(request)); },
-            [] {}, on_reset, nullptr});
+            .on_message = [this, &sender,
+                           alive](Buffer request) { OnMessage(sender, alive, IdOf(request)); },
+            .on_end = [] {},
+            .on_reset = on_reset,
+            .on_send_room = nullptr,
+            .on_drain = nullptr});
   }
 
   void OnMessage(http::ResponseSender& sender, const std::shared_ptr<bool>& alive,
