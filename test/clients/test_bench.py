@@ -5,8 +5,10 @@ import pathlib
 import re
 import shlex
 import subprocess
+import tempfile
 import unittest
 
+from certificates import Authority
 from server import Server
 from stack import ADD_SUB, ROOT, TEPAL
 
@@ -84,6 +86,13 @@ class Bench(unittest.TestCase):
         self.assertEqual(ended.returncode, 2)
         self.assertIn("got 5 bytes, expected 64", ended.stderr)
 
+    def test_the_last_shape_counts(self):
+        ended = run("bench", "--model=add_sub", f"--url={url([])}", "--duration=200ms", "--shape=INPUT0:1,17", "--shape=INPUT0:1,16")
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        ended = run("bench", "--model=add_sub", f"--url={url([])}", "--duration=200ms", "--shape=INPUT0:1,17")
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("input 'INPUT0' cannot have shape [1,17]; the model declares [-1,16]", ended.stderr)
+
     def test_failures_are_counted(self):
         ended = run("bench", "--model=add_sub", f"--url={url([])}", "--duration=200ms", "--batch-size=9")
         self.assertEqual(ended.returncode, 2)
@@ -113,6 +122,43 @@ class Bench(unittest.TestCase):
             for example in examples:
                 used = {word.split("=")[0] for word in shlex.split(example) if word.startswith("--")}
                 self.assertLessEqual(used, known, example)
+
+
+class Tls(unittest.TestCase):
+    """A server that asks for client certificates on both doors."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.authority = Authority(cls.folder.name)
+        certificate, key = cls.authority.issue("server")
+        flags = []
+        for door in ("http", "grpc"):
+            flags += [f"--{door}-use-ssl=true", f"--{door}-use-ssl-mutual=true", f"--{door}-server-cert={certificate}",
+                      f"--{door}-server-key={key}", f"--{door}-root-cert={cls.authority.certificate}"]
+        cls.server = Server(*flags, models={"add_sub": ADD_SUB})
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.server.stop()
+        cls.folder.cleanup()
+        assert code == 0, f"the server ended with {code}"
+
+    def bench(self, way, *more):
+        address = self.server.grpc if "grpc" in way else f"https://{self.server.http}"
+        return run("bench", "--model=add_sub", f"--url={address}", "--tls", "--duration=300ms", "--verify", *way, *more)
+
+    def test_both_sides_show_certificates(self):
+        certificate, key = self.authority.issue("client")
+        mine = [f"--tls-cert={certificate}", f"--tls-key={key}"]
+        for name, way in WAYS.items():
+            with self.subTest(way=name):
+                trusted = self.bench(way, f"--tls-ca={self.authority.certificate}", *mine)
+                self.assertEqual(trusted.returncode, 0, trusted.stderr)
+                self.assertIn("1 clients", trusted.stdout)
+                self.assertEqual(self.bench(way, "--tls-insecure", *mine).returncode, 0)
+                self.assertEqual(self.bench(way, *mine).returncode, 1, "nobody the system trusts has signed it")
+                self.assertEqual(self.bench(way, f"--tls-ca={self.authority.certificate}").returncode, 1, "no client certificate")
 
 
 class Infer(unittest.TestCase):

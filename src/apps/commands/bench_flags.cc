@@ -173,6 +173,7 @@ Result<Shape> ShapeFor(const BenchFlags& flags, const std::string& input) {
       return InvalidArgument(Concat("--shape: got '", text, "', expected NAME:1,3,224,224"));
     }
     if (text.substr(0, colon) != input) continue;
+    shape.clear();  // Of two for one input the last one counts.
     for (const std::string_view part : Split(std::string_view(text).substr(colon + 1), ',')) {
       const auto dimension = ParseNumber<int64_t>(part);
       if (!dimension || *dimension < 0) {
