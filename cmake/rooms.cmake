@@ -59,7 +59,8 @@ endif()
 if(TARGET tepal_gpu_test)
   add_library(fake_cuda SHARED ${CMAKE_SOURCE_DIR}/test/fake_cuda/fake_cuda.cc)
   target_link_libraries(fake_cuda PRIVATE tepal_compile)
-  set_target_properties(fake_cuda PROPERTIES PREFIX "" OUTPUT_NAME libcuda SUFFIX .so.1
+  # Without a name of its own, so that a test which opened it by its path still finds no driver.
+  set_target_properties(fake_cuda PROPERTIES PREFIX "" OUTPUT_NAME libcuda SUFFIX .so.1 NO_SONAME ON
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/fake_cuda)
   foreach(room gpu shared_memory backend)
     add_dependencies(tepal_${room}_test fake_cuda)

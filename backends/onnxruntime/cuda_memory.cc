@@ -13,11 +13,11 @@ Error* CudaQueue::Check(cuda::CudaResult result, const std::string& doing) const
               doing + " GPU " + std::to_string(device_) + ": " + api_->Text(result));
 }
 
-Error* CudaQueue::Open(int device, std::unique_ptr<CudaQueue>& out) {
-  std::unique_ptr<CudaQueue> queue(new CudaQueue);
+Error* CudaQueue::Open(int device, std::unique_ptr<CudaQueue>& out, const char* driver) {
+  std::unique_ptr<CudaQueue> queue(new CudaQueue(driver));
   std::string problem;
   queue->device_ = device;
-  queue->api_ = cuda::CudaApi::Load(cuda::kCudaDriver, problem);
+  queue->api_ = cuda::CudaApi::Load(driver, problem);
   if (queue->api_ == nullptr) {
     return Fail(TRITONSERVER_ERROR_UNAVAILABLE, "CUDA's driver cannot be used: " + problem);
   }

@@ -16,11 +16,13 @@ namespace cuda = tepal::gpu;
 // The device's primary context (ONNX Runtime uses the same) and a stream of our own.
 class CudaQueue {
  public:
-  static Error* Open(int device, std::unique_ptr<CudaQueue>& out);
+  static Error* Open(int device, std::unique_ptr<CudaQueue>& out,
+                     const char* driver = cuda::kCudaDriver);
   ~CudaQueue();
   CudaQueue(const CudaQueue&) = delete;
   CudaQueue& operator=(const CudaQueue&) = delete;
 
+  const char* driver() const { return driver_; }  // The library's name.
   const cuda::CudaApi& api() const { return *api_; }
   cuda::CudaContext context() const { return context_; }
   cuda::CudaStream stream() const { return stream_; }
@@ -32,8 +34,9 @@ class CudaQueue {
   Error* Check(cuda::CudaResult result, const std::string& doing) const;
 
  private:
-  CudaQueue() = default;
+  explicit CudaQueue(const char* driver) : driver_(driver) {}
 
+  const char* const driver_;
   std::unique_ptr<cuda::CudaApi> api_;
   int device_ = 0;
   cuda::CudaContext context_ = nullptr;

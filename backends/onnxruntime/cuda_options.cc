@@ -1,6 +1,9 @@
 #include "backends/onnxruntime/cuda_options.h"
 
+#include <algorithm>
 #include <array>
+
+#include "backends/sugar/batch_sizes.h"
 
 namespace tepal_plugin {
 namespace {
@@ -20,15 +23,7 @@ Error* ReadChoice(const ModelFacts& facts, const char* key,
   return nullptr;
 }
 
-// While ONNX Runtime captures a graph, no other thread of the process may use CUDA: instances
-// beside each other, and the server itself, would break it and be broken.
-Error* NoGraphs(const ModelFacts& facts, const std::string& what) {
-  return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
-              "model '" + facts.name + "': " + what +
-                  ": the onnxruntime backend does not serve CUDA graphs; the pytorch backend does");
-}
-
-Error* ReadAccelerators(const ModelFacts& facts, CudaOptions& out) {
+Error* ReadAccelerators(const ModelFacts& facts, CudaOptions& out, bool& graphs) {
   const Json& accelerators =
       facts.config["optimization"]["execution_accelerators"]["gpu_execution_accelerator"];
   for (const Json& accelerator : accelerators.items()) {
@@ -41,13 +36,66 @@ Error* ReadAccelerators(const ModelFacts& facts, CudaOptions& out) {
     const Json& parameters = accelerator["parameters"];
     for (size_t i = 0; i < parameters.keys().size(); ++i) {
       const std::string& key = parameters.keys()[i];
-      if (key == "enable_cuda_graph" && parameters.items()[i].text() != "0") {
-        return NoGraphs(facts, "gpu_execution_accelerator 'cuda' with enable_cuda_graph");
+      const std::string& value = parameters.items()[i].text();
+      if (key == "enable_cuda_graph") {
+        graphs = graphs || (value != "0" && value != "false");
+        continue;
       }
-      out.provider.emplace_back(key, parameters.items()[i].text());
+      out.provider.emplace_back(key, value);
     }
   }
   return nullptr;
+}
+
+// The dimensions that ONNX Runtime sees behind the rows.
+Error* ReadGraphInputs(const ModelFacts& facts, CudaOptions& out) {
+  for (const Json& input : facts.config["input"].items()) {
+    const Json& reshape = input["reshape"]["shape"];
+    const Json& dims = reshape.kind() == Json::Kind::kArray ? reshape : input["dims"];
+    std::vector<int64_t>& shape = out.graph_inputs[input["name"].text()];
+    for (const Json& length : dims.items()) {
+      if (length.AsInt() < 1) {
+        return InvalidArgument("model '" + facts.name + "': CUDA graphs need inputs of fixed " +
+                               "dimensions, input '" + input["name"].text() + "' has -1");
+      }
+      shape.push_back(length.AsInt());
+    }
+  }
+  return nullptr;
+}
+
+Error* ReadGraphs(const ModelFacts& facts, bool wanted, CudaOptions& out) {
+  constexpr const char* kSizes = "CUDA_GRAPH_BATCH_SIZES";
+  std::vector<int64_t>& sizes = out.graph_batch_sizes;
+  const Json& cuda = facts.config["optimization"]["cuda"];
+  TEPAL_RETURN_IF_ERROR(ReadBatchSizes(facts, kSizes, sizes));
+  if (sizes.empty() && !wanted && !cuda["graphs"].AsBool()) return nullptr;
+  if (!facts.batches()) {
+    return InvalidArgument("model '" + facts.name +
+                           "': CUDA graphs need max_batch_size of 1 or more");
+  }
+  if (sizes.empty()) {
+    for (const Json& spec : cuda["graph_spec"].items()) {
+      sizes.push_back(spec["batch_size"].AsInt());
+    }
+  }
+  if (sizes.empty()) {
+    for (int64_t rows = 1; rows < facts.max_batch_size; rows *= 2) sizes.push_back(rows);
+    for (const Json& rows : facts.config["dynamic_batching"]["preferred_batch_size"].items()) {
+      sizes.push_back(rows.AsInt());
+    }
+  }
+  sizes.push_back(facts.max_batch_size);
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  if (sizes.front() < 1 || sizes.back() > facts.max_batch_size || sizes.size() > kBatchSizesMax) {
+    return InvalidArgument("model '" + facts.name + "': CUDA graphs are recorded for at most " +
+                           std::to_string(kBatchSizesMax) + " batch sizes from 1 to " +
+                           "max_batch_size " + std::to_string(facts.max_batch_size) + ", got " +
+                           std::to_string(sizes.size()) + " from " + std::to_string(sizes.front()) +
+                           " to " + std::to_string(sizes.back()));
+  }
+  return ReadGraphInputs(facts, out);
 }
 
 }  // namespace
@@ -55,7 +103,8 @@ Error* ReadAccelerators(const ModelFacts& facts, CudaOptions& out) {
 Error* ReadCudaOptions(const ModelFacts& facts, CudaOptions& out) {
   constexpr std::array kSearches = {"EXHAUSTIVE", "HEURISTIC", "DEFAULT"};
   constexpr std::array kStrategies = {"kNextPowerOfTwo", "kSameAsRequested"};
-  TEPAL_RETURN_IF_ERROR(ReadAccelerators(facts, out));
+  bool graphs = false;
+  TEPAL_RETURN_IF_ERROR(ReadAccelerators(facts, out, graphs));
   TEPAL_RETURN_IF_ERROR(ReadChoice(facts, "cudnn_conv_algo_search", kSearches, out));
   TEPAL_RETURN_IF_ERROR(ReadChoice(facts, "arena_extend_strategy", kStrategies, out));
   if (!facts.Parameter("gpu_mem_limit").empty()) {
@@ -63,8 +112,7 @@ Error* ReadCudaOptions(const ModelFacts& facts, CudaOptions& out) {
     TEPAL_RETURN_IF_ERROR(facts.NumberParameter("gpu_mem_limit", 0, bytes));
     out.provider.emplace_back("gpu_mem_limit", std::to_string(bytes));
   }
-  if (facts.Parameter("CUDA_GRAPH_BATCH_SIZES").empty()) return nullptr;
-  return NoGraphs(facts, "parameter 'CUDA_GRAPH_BATCH_SIZES'");
+  return ReadGraphs(facts, graphs, out);
 }
 
 }  // namespace tepal_plugin

@@ -76,4 +76,5 @@ def main(path, out=None):
             json.dump(table, file)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`tepal serve` on a GPU over every transport: transports.py TEPAL BACKENDS FP16.pt MODEL.onnx OUT.json [PART...]
 
-PART torch or onnx (both when none is named; onnx needs libtriton_onnxruntime.so and ONNX Runtime with CUDA in BACKENDS).
+PART torch, onnx or plain, which is onnx without CUDA graphs (all when none is named; both need libtriton_onnxruntime.so and ONNX Runtime with CUDA in BACKENDS).
 For each server of a part: what it is, then loads. Shared memory is driven by shm.py, HTTP and gRPC by `tepal bench`,
 each in several processes. `sure` compares what the GPU answers over a transport with the bare model first.
 """
@@ -32,11 +32,18 @@ PLAN = [
         ("cuda", 1, 6, 64), ("cuda", 1, 6, OPEN), ("system", 1, 6, 64), ("http", 1, 4, 128), ("grpc", 1, 4, 128),
         ("cuda", 1, 1, 1), ("system", 1, 1, 1), ("http", 1, 1, 1), ("grpc", 1, 1, 1)]),
     ("torch", 128, 6, ["--pinned-memory-pool-byte-size=0"], [("http", 128, 4, 3), ("http", 8, 4, 24)]),
-    ("onnx", 32, 4, [], [("cuda", 32, 3, 6), ("system", 32, 3, 6), ("http", 32, 4, 4), ("grpc", 32, 4, 4)]),
-    ("onnx", 128, 4, [], [("cuda", 128, 3, 4), ("cuda", 128, 3, OPEN), ("cuda", 8, 4, 24), ("http", 8, 4, 24)]),
+    ("onnx", 8, 4, [], [("cuda", 8, 3, 8)]),
+    ("onnx", 32, 4, [], [("cuda", 32, 3, 6), ("http", 32, 4, 4)]),
+    ("onnx", 128, 4, [], [
+        ("cuda", 128, 3, 4), ("cuda", 128, 3, OPEN), ("system", 128, 3, 4), ("cuda", 8, 4, 24), ("cuda", 8, 4, OPEN),
+        ("http", 8, 4, 24), ("grpc", 8, 4, 24), ("cuda", 1, 1, 1)]),
+    ("plain", 8, 4, [], [("cuda", 8, 3, 8), ("cuda", 1, 1, 1)]),
+    ("plain", 32, 4, [], [("cuda", 32, 3, 6)]),
+    ("plain", 128, 4, [], [("cuda", 128, 3, 4)]),
 ]
-TYPES = {"torch": "FP16", "onnx": "FP32"}
-INPUTS = {"torch": "INPUT__0", "onnx": "input"}
+TYPES = {"torch": "FP16", "onnx": "FP32", "plain": "FP32"}
+INPUTS = {"torch": "INPUT__0", "onnx": "input", "plain": "input"}
+ONNX_SIZES = (1, 2, 4, 8, 16, 32, 64, 96, 128)  # Each takes ONNX Runtime a search for algorithms as the model is loaded.
 
 
 def repository(folder, part, largest, instances, models):
@@ -44,7 +51,9 @@ def repository(folder, part, largest, instances, models):
     (place / "1").mkdir(parents=True)
     (place / "1" / ("model.pt" if part == "torch" else "model.onnx")).symlink_to(pathlib.Path(models[part]).resolve())
     text = (HERE / ("config.pbtxt" if part == "torch" else "onnx_config.pbtxt")).read_text()
-    graphs = ",".join(str(size) for size in SIZES if size <= largest)
+    graphs = ",".join(str(size) for size in (SIZES if part == "torch" else ONNX_SIZES) if size <= largest)
+    if part == "plain":
+        text = "\n".join(line for line in text.splitlines() if "@GRAPHS@" not in line)
     for key, value in {"COUNT": instances, "GRAPHS": graphs, "TYPE": TYPES[part], "MAX": largest}.items():
         text = text.replace(f"@{key}@", str(value))
     (place / "config.pbtxt").write_text(text)
@@ -55,7 +64,7 @@ def get(path, port=PORT):
         return answer.read().decode()
 
 
-def start(tepal, backends, folder, flags):
+def start(tepal, backends, folder, flags, sign="/v2/models/flower/ready"):
     server = subprocess.Popen(
         [tepal, "serve", "--model-repository", folder, "--backend-directory", backends, "--allow-client-shm=true",
          "--http-address", "127.0.0.1", "--http-port", str(PORT), "--grpc-address", "127.0.0.1", "--grpc-port",
@@ -65,7 +74,7 @@ def start(tepal, backends, folder, flags):
             print(f"the server ended with {server.returncode}", flush=True)
             return None
         try:
-            get("/v2/models/flower/ready")
+            get(sign)
             return server
         except OSError:
             time.sleep(0.2)
@@ -149,7 +158,7 @@ def drive(tepal, part, transport, images, processes, clients, rate, folder):
 
 
 def main(tepal, backends, fp16, onnx, out, *parts):
-    models = {"torch": fp16, "onnx": onnx}
+    models = {"torch": fp16, "onnx": onnx, "plain": onnx}
     table = []
     folder = tempfile.mkdtemp()
     checked = set()

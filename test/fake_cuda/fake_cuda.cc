@@ -4,7 +4,8 @@
 // touched, so that a program which takes it for its own memory crashes; copies go by the other.
 // Handles name the object, so they work between processes. TEPAL_FAKE_GPUS says how many devices
 // there are (2), the last of which is a MIG slice to NVML; TEPAL_FAKE_PINNED_MAX how many bytes can
-// be pinned (1 GiB).
+// be pinned (1 GiB). Streams are not told apart; a thread that records one (CUDA graphs) records
+// copies, and breaks the recording when it allocates.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -18,8 +19,11 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/gpu/cuda_api.h"
+#include "core/gpu/cuda_graph_api.h"
 #include "core/gpu/nvml_api.h"
 
 using namespace tepal::gpu;
@@ -28,7 +32,7 @@ namespace {
 
 constexpr CudaResult kInvalidValue = 1, kNotInitialized = 3, kInvalidDevice = 101,
                      kInvalidContext = 201, kInvalidHandle = 400, kAlreadyRegistered = 712,
-                     kNotRegistered = 713;
+                     kNotRegistered = 713, kCaptureUnsupported = 900, kCaptureInvalidated = 901;
 constexpr size_t kDeviceMemory = size_t{1} << 30;
 
 struct Allocation {
@@ -45,6 +49,16 @@ std::map<CudaPointer, Allocation> allocations;
 std::map<void*, size_t> pinned;
 int next_name = 0;
 thread_local int contexts = 0;
+
+struct RecordedCopy {
+  CudaPointer to = 0, from = 0;
+  size_t size = 0;
+};
+struct Recording {
+  std::vector<RecordedCopy> copies;
+  bool broken = false;
+};
+thread_local Recording* recording = nullptr;
 
 size_t Setting(const char* name, size_t otherwise) {
   const char* text = std::getenv(name);
@@ -156,6 +170,10 @@ EXPORT CudaResult cuCtxPopCurrent_v2(CudaContext*) {
 EXPORT CudaResult cuMemAlloc_v2(CudaPointer* out, size_t size) {
   const std::lock_guard lock(mutex);
   if (Check() != kCudaSuccess) return Check();
+  if (recording != nullptr) {
+    recording->broken = true;
+    return kCaptureUnsupported;
+  }
   if (size > kDeviceMemory) return kCudaOutOfMemory;
   Allocation allocation;
   allocation.name =
@@ -243,6 +261,10 @@ EXPORT CudaResult cuMemcpyDtoH_v2(void* to, CudaPointer from, size_t size) {
   return kCudaSuccess;
 }
 EXPORT CudaResult cuMemcpyAsync(CudaPointer to, CudaPointer from, size_t size, CudaStream) {
+  if (recording != nullptr) {
+    recording->copies.push_back({to, from, size});
+    return kCudaSuccess;
+  }
   const std::lock_guard lock(mutex);
   char* target = Reach(to, size);
   const char* source = Reach(from, size);
@@ -265,6 +287,61 @@ EXPORT CudaResult cuEventDestroy_v2(CudaEvent) { return kCudaSuccess; }
 EXPORT CudaResult cuEventRecord(CudaEvent, CudaStream) { return kCudaSuccess; }
 EXPORT CudaResult cuEventQuery(CudaEvent) { return kCudaSuccess; }
 EXPORT CudaResult cuEventSynchronize(CudaEvent) { return kCudaSuccess; }
+
+EXPORT CudaResult cuStreamBeginCapture_v2(CudaStream, int mode) {
+  if (recording != nullptr || mode != kCudaCaptureThreadLocal) return kInvalidValue;
+  recording = new Recording;
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuStreamEndCapture(CudaStream, CudaGraphHandle* graph) {
+  Recording* const ended = std::exchange(recording, nullptr);
+  *graph = nullptr;
+  if (ended == nullptr) return kInvalidValue;
+  if (ended->broken) {
+    delete ended;
+    return kCaptureInvalidated;
+  }
+  *graph = reinterpret_cast<CudaGraphHandle>(ended);
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuGraphGetNodes(CudaGraphHandle graph, CudaGraphNode* nodes, size_t* count) {
+  std::vector<RecordedCopy>& copies = reinterpret_cast<Recording*>(graph)->copies;
+  for (size_t i = 0; nodes != nullptr && i < copies.size(); ++i) {
+    nodes[i] = reinterpret_cast<CudaGraphNode>(&copies[i]);
+  }
+  *count = copies.size();
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuGraphNodeGetType(CudaGraphNode, int* type) {
+  *type = kCudaMemcpyNode;
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuGraphMemcpyNodeGetParams(CudaGraphNode node, CudaCopy* copy) {
+  const auto* recorded = reinterpret_cast<const RecordedCopy*>(node);
+  const std::lock_guard lock(mutex);
+  const auto memory = [&](CudaPointer address) {
+    return Reach(address, recorded->size) != nullptr ? kCudaMemoryOfDevice : 1;
+  };
+  copy->from.memory = memory(recorded->from);
+  copy->to.memory = memory(recorded->to);
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuGraphInstantiateWithFlags(CudaGraphExec* launchable, CudaGraphHandle graph,
+                                              unsigned long long) {
+  *launchable = reinterpret_cast<CudaGraphExec>(graph);
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuGraphLaunch(CudaGraphExec launchable, CudaStream stream) {
+  for (const RecordedCopy& copy : reinterpret_cast<Recording*>(launchable)->copies) {
+    cuMemcpyAsync(copy.to, copy.from, copy.size, stream);
+  }
+  return kCudaSuccess;
+}
+EXPORT CudaResult cuGraphExecDestroy(CudaGraphExec) { return kCudaSuccess; }
+EXPORT CudaResult cuGraphDestroy(CudaGraphHandle graph) {
+  delete reinterpret_cast<Recording*>(graph);
+  return kCudaSuccess;
+}
 
 // For tests: what is held at present.
 EXPORT size_t fakeCudaPinnedBytes() {
