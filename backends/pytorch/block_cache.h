@@ -1,9 +1,9 @@
 // Large blocks of the CPU's memory, kept when they are given back.
 //
 // A network's intermediate results come and go with every execution. A general allocator gives such
-// blocks back to the system soon, and the next execution pays for thousands of page faults: on a
-// ResNet50 a third of its time. A block taken here comes from the kept ones of its size, rounded up
-// to eight sizes a doubling. Thread-safe.
+// blocks back to the system soon, and the next execution pays for thousands of page faults
+// (docs/performance.md has a ResNet50). A block taken here comes from the kept ones of its size,
+// rounded up to eight sizes a doubling. Thread-safe.
 
 #pragma once
 
