@@ -3,7 +3,6 @@
 #include <string>
 #include <utility>
 
-#include "balancing/load_balancer/balancer.h"
 #include "balancing/load_balancer/dashboard.h"
 #include "balancing/load_balancer/nginx_api.h"
 #include "balancing/load_balancer/state_json.h"
@@ -31,12 +30,25 @@ AdminAnswer Error(int status, std::string_view text) {
   return Text(status, "application/json", out.Take());
 }
 
-AdminAnswer Answer(Balancer& balancer, std::string_view method, std::string_view path,
-                   std::string_view body) {
-  if (path == "/api" || (path.starts_with("/api/") && !path.starts_with("/api/tepal/"))) {
-    return AnswerNginxApi(balancer, method, path, body);
-  }
-  if (method != "GET" && method != "HEAD") return Error(405, Concat(method, " is not supported"));
+// What a handler needs of a request once its body is there.
+struct Asked {
+  std::string method;
+  std::string path;
+  std::string query;
+  std::string id;
+};
+
+AdminAnswer Reload(AdminSubject& subject) {
+  if (!subject.reload) return Error(409, "there is no configuration file to read again");
+  const Result<std::string> applied = subject.reload();
+  if (!applied.ok()) return Error(422, applied.status().message());
+  json::Writer out;
+  out.BeginObject().Key("applied").String(*applied);
+  out.Key("generation").Uint(subject.generation).EndObject();
+  return Text(200, "application/json", out.Take());
+}
+
+AdminAnswer Page(AdminSubject& subject, std::string_view path) {
   if (path == "/") {
     AdminAnswer answer = Text(302, "text/plain", "");
     answer.location = "/dashboard.html";
@@ -46,13 +58,34 @@ AdminAnswer Answer(Balancer& balancer, std::string_view method, std::string_view
     return Text(200, "text/html; charset=utf-8", std::string(DashboardPage()));
   }
   if (path == "/metrics") {
-    return Text(200, "text/plain; version=0.0.4; charset=utf-8", balancer.metrics().Text());
+    return Text(200, "text/plain; version=0.0.4; charset=utf-8", subject.metrics.Text());
   }
-  if (path == "/api/tepal/state") {
-    return Text(200, "application/json", StateJson(balancer.Read(), balancer.ExtraState()));
+  const std::string extra = subject.extra_state ? subject.extra_state() : std::string();
+  if (path == "/api/tepal/pools") {
+    return Text(200, "application/json", PoolsJson(subject.Read(), extra));
+  }
+  if (path == "/api/tepal/state" && !subject.pools.empty()) {
+    return Text(200, "application/json", StateJson(subject.pools[0].control->Read(), extra));
   }
   return Error(404, Concat("there is no ", path,
-                           "; try /dashboard.html, /metrics, /api/9/ or /api/tepal/state"));
+                           "; try /dashboard.html, /metrics, /api/9/ or /api/tepal/pools"));
+}
+
+AdminAnswer Answer(AdminSubject& subject, const Asked& asked, std::string_view body) {
+  const std::string& path = asked.path;
+  if (path == "/api" || (path.starts_with("/api/") && !path.starts_with("/api/tepal/"))) {
+    return AnswerNginxApi(subject, {asked.method, path, asked.query, body, asked.id});
+  }
+  if (path == "/api/tepal/reload" && asked.method == "POST") return Reload(subject);
+  if (asked.method != "GET" && asked.method != "HEAD") {
+    return Error(405, Concat(asked.method, " is not supported"));
+  }
+  return Page(subject, path);
+}
+
+std::string QueryOf(const std::string& target) {
+  const size_t mark = target.find('?');
+  return mark == std::string::npos ? std::string() : target.substr(mark + 1);
 }
 
 void Send(http::ResponseSender& sender, AdminAnswer answer) {
@@ -78,14 +111,15 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
     Send(sender, Error(415, "content-type must be application/json"));
     return std::make_unique<http::DiscardingRequest>();
   }
+  Asked asked{head.method, std::string(head.path()), QueryOf(head.target),
+              std::string(head.headers.Get("x-request-id").value_or(""))};
   if (!head.has_body) {
-    Send(sender, Answer(balancer_, head.method, head.path(), ""));
+    Send(sender, Answer(subject_, asked, ""));
     return std::make_unique<http::DiscardingRequest>();
   }
   return std::make_unique<http::CollectingRequest>(
-      head, kBodyBytesMax, sender,
-      [this, method = head.method, path = std::string(head.path()), &sender](Buffer body) {
-        Send(sender, Answer(balancer_, method, path, body.text()));
+      head, kBodyBytesMax, sender, [this, asked = std::move(asked), &sender](Buffer body) {
+        Send(sender, Answer(subject_, asked, body.text()));
       });
 }
 

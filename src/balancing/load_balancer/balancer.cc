@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "balancing/load_balancer/admin_handler.h"
-#include "balancing/load_balancer/balancer_metrics.h"
 #include "core/base/check.h"
 #include "core/base/text.h"
 #include "core/telemetry/log.h"
@@ -86,7 +84,6 @@ Balancer::Balancer(std::vector<env::EventLoop*> loops, Options options, uint64_t
       });
   pool_->Start({[this](const Dispatcher::Check& check) { SendCheck(check); },
                 [this](EndpointId id) { OnDrained(id); }});
-  metrics_.Add([this](telemetry::PrometheusWriter& writer) { WriteMetrics(Read(), writer); });
   Sample();
 }
 
@@ -115,14 +112,25 @@ Result<env::Address> Balancer::Listen(const env::Address& address, env::ListenOp
 Result<env::Address> Balancer::ListenOn(int descriptor) { return server_->ListenOn(descriptor); }
 
 Result<env::Address> Balancer::ListenAdmin(const env::Address& address) {
+  return Admin().Listen(address);
+}
+
+void Balancer::SetExtraState(Function<std::string()> json) {
+  Admin().subject().extra_state = std::move(json);
+}
+
+AdminServer& Balancer::Admin() {
   if (admin_server_ == nullptr) {
-    admin_server_ = std::make_unique<net::HttpServer>(
-        std::vector<env::EventLoop*>{loops_.front()}, net::HttpServer::Options(),
-        [this](env::EventLoop&) -> std::unique_ptr<http::RequestHandler> {
-          return std::make_unique<AdminHandler>(*this);
-        });
+    admin_server_ = std::make_unique<AdminServer>(*loops_.front());
+    admin_server_->subject().pools.push_back({options_.upstream, this, false});
   }
-  return admin_server_->Listen(address);
+  return *admin_server_;
+}
+
+void Balancer::Reconfigure(const Dispatcher::Options& pool) {
+  TEPAL_CHECK(Dispatcher::Validate(pool).ok());
+  options_.pool = pool;
+  pool_->Reconfigure(pool);
 }
 
 // Endpoints.
@@ -245,6 +253,8 @@ BalancerState Balancer::Read() {
   state.connections_accepted = connections.connections_accepted.load();
   state.connections_refused = connections.connections_refused.load();
   state.connections_open = static_cast<uint64_t>(connections.connections_open.load());
+  state.tls_handshakes = connections.tls_handshakes.load();
+  state.tls_handshake_failures = connections.tls_handshake_failures.load();
   state.replay_bytes = shared_->replay_budget.used();
   return state;
 }

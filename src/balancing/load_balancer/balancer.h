@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "balancing/load_balancer/admin_server.h"
 #include "balancing/load_balancer/endpoint_control.h"
 #include "balancing/load_balancer/proxy_handler.h"
 #include "balancing/load_balancer/traffic_window.h"
 #include "core/base/function.h"
 #include "core/env/event_loop.h"
-#include "core/telemetry/metrics.h"
 #include "network/net/http_client.h"
 #include "network/net/http_server.h"
 
@@ -45,7 +45,7 @@ class Balancer final : public EndpointControl {
   Result<env::Address> Listen(const env::Address& address, env::ListenOptions options = {});
   Result<env::Address> ListenOn(int descriptor);
 
-  // The dashboard, the admin API and the metrics page.
+  // An admin server for this pool alone; for several see admin_server.h.
   Result<env::Address> ListenAdmin(const env::Address& address);
 
   // See endpoint_control.h.
@@ -57,12 +57,12 @@ class Balancer final : public EndpointControl {
   Status SetInFlightMax(EndpointId id, uint32_t in_flight_max) override;
   BalancerState Read() override;
 
-  // tepal_balancer_*; others may add theirs. Scraped on the control loop.
-  telemetry::MetricsRegistry& metrics() { return metrics_; }
+  // Other choices, checks and limits for the pool from now on, valid ones: its endpoints, what is
+  // in flight and who waits stay.
+  void Reconfigure(const Dispatcher::Options& pool);
 
-  // Shown as "extra" in the state of the dashboard: one JSON value, or empty for none.
-  void SetExtraState(Function<std::string()> json) { extra_state_ = std::move(json); }
-  std::string ExtraState() { return extra_state_ ? extra_state_() : std::string(); }
+  // Shown as "extra" in the state of the dashboard; see admin_subject.h.
+  void SetExtraState(Function<std::string()> json);
 
   // Refuses new clients; every connection is closed politely after the request in progress. `done`
   // runs when the last has gone. The admin server goes on.
@@ -71,20 +71,19 @@ class Balancer final : public EndpointControl {
   void Stop();
 
  private:
+  AdminServer& Admin();
   void SendCheck(const Dispatcher::Check& check);
   void OnDrained(EndpointId id);
   void Sample();
 
   std::vector<env::EventLoop*> loops_;
-  const Options options_;
+  Options options_;
   const WallTime started_;
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<ProxyHandler::Shared> shared_;
   std::unique_ptr<net::HttpClient> check_client_;
   std::unique_ptr<net::HttpServer> server_;
-  std::unique_ptr<net::HttpServer> admin_server_;
-  telemetry::MetricsRegistry metrics_;
-  Function<std::string()> extra_state_;
+  std::unique_ptr<AdminServer> admin_server_;
   std::map<EndpointId, std::vector<Function<void()>>> on_drained_;
   std::map<EndpointId, TrafficWindow> windows_;
   TrafficWindow window_;

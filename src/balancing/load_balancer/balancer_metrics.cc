@@ -13,22 +13,27 @@ constexpr std::array<std::string_view, 5> kClasses = {"1xx", "2xx", "3xx", "4xx"
 
 class Page {
  public:
-  Page(const BalancerState& state, telemetry::PrometheusWriter& writer)
-      : state_(state), writer_(writer) {}
+  Page(const std::vector<BalancerState>& pools, telemetry::PrometheusWriter& writer)
+      : pools_(pools), writer_(writer) {}
 
-  void Counter(std::string_view name, std::string_view help, uint64_t value) {
-    writer_.Family(name, help, Type::kCounter);
-    writer_.Sample({}, value);
+  template <typename Value>
+  void Counter(std::string_view name, std::string_view help, Value value) {
+    PerPool(name, help, Type::kCounter, value);
   }
-  void Gauge(std::string_view name, std::string_view help, double value) {
-    writer_.Family(name, help, Type::kGauge);
-    writer_.Sample({}, value);
+  template <typename Value>
+  void Gauge(std::string_view name, std::string_view help, Value value) {
+    PerPool(name, help, Type::kGauge, value);
+  }
+  template <typename Value>
+  void PerPool(std::string_view name, std::string_view help, Type type, Value value) {
+    writer_.Family(name, help, type);
+    for (const BalancerState& s : pools_) writer_.Sample({{"upstream", s.upstream}}, value(s));
   }
   template <typename Value>
   void PerEndpoint(std::string_view name, std::string_view help, Type type, Value value) {
     writer_.Family(name, help, type);
-    for (const EndpointReading& endpoint : state_.endpoints) {
-      writer_.Sample(LabelsOf(endpoint), value(endpoint));
+    for (const BalancerState& s : pools_) {
+      for (const EndpointReading& e : s.endpoints) writer_.Sample(LabelsOf(s, e), value(e));
     }
   }
 
@@ -37,66 +42,78 @@ class Page {
   void WriteEndpoints();
 
  private:
-  static Labels LabelsOf(const EndpointReading& endpoint) {
-    return {{"endpoint", endpoint.status.spec.address.ToString()},
+  static Labels LabelsOf(const BalancerState& pool, const EndpointReading& endpoint) {
+    return {{"upstream", pool.upstream},
+            {"endpoint", endpoint.status.spec.address.ToString()},
             {"name", endpoint.status.spec.name},
             {"slot", endpoint.status.spec.slot}};
   }
 
-  const BalancerState& state_;
+  const std::vector<BalancerState>& pools_;
   telemetry::PrometheusWriter& writer_;
 };
 
 void Page::WriteClients() {
-  Counter("tepal_balancer_requests_total", "Requests received.", state_.requests);
+  Counter("tepal_balancer_requests_total", "Requests received.",
+          [](const BalancerState& s) { return s.requests; });
   writer_.Family("tepal_balancer_responses_total", "Answers sent to clients.", Type::kCounter);
-  for (size_t i = 0; i < kClasses.size(); ++i) {
-    writer_.Sample({{"class", std::string(kClasses[i])}}, state_.responses[i]);
+  for (const BalancerState& s : pools_) {
+    for (size_t i = 0; i < kClasses.size(); ++i) {
+      writer_.Sample({{"upstream", s.upstream}, {"class", std::string(kClasses[i])}},
+                     s.responses[i]);
+    }
   }
   Counter("tepal_balancer_failed_total",
-          "Requests answered with an error of the balancer's own (5xx).", state_.failed);
+          "Requests answered with an error of the balancer's own (5xx).",
+          [](const BalancerState& s) { return s.failed; });
   Counter("tepal_balancer_broken_off_total", "Requests lost within a streamed answer.",
-          state_.broken_off);
-  Counter("tepal_balancer_refused_total", "Requests refused with 403.", state_.refused);
+          [](const BalancerState& s) { return s.broken_off; });
+  Counter("tepal_balancer_refused_total", "Requests refused with 403.",
+          [](const BalancerState& s) { return s.refused; });
   Counter("tepal_balancer_client_gone_total", "Clients that left before their answer.",
-          state_.client_gone);
+          [](const BalancerState& s) { return s.client_gone; });
   Counter("tepal_balancer_received_bytes_total", "Bodies received from clients.",
-          state_.bytes_received);
-  Counter("tepal_balancer_sent_bytes_total", "Bodies sent to clients.", state_.bytes_sent);
+          [](const BalancerState& s) { return s.bytes_received; });
+  Counter("tepal_balancer_sent_bytes_total", "Bodies sent to clients.",
+          [](const BalancerState& s) { return s.bytes_sent; });
   Counter("tepal_balancer_connections_accepted_total", "Connections of clients accepted.",
-          state_.connections_accepted);
+          [](const BalancerState& s) { return s.connections_accepted; });
   Counter("tepal_balancer_connections_refused_total",
           "Connections of clients closed at once because there were too many.",
-          state_.connections_refused);
+          [](const BalancerState& s) { return s.connections_refused; });
   Gauge("tepal_balancer_connections", "Connections of clients open.",
-        static_cast<double>(state_.connections_open));
+        [](const BalancerState& s) { return s.connections_open; });
   Gauge("tepal_balancer_active_requests", "Requests in progress.",
-        static_cast<double>(state_.active));
+        [](const BalancerState& s) { return s.active; });
 }
 
 void Page::WriteQueue() {
-  const Dispatcher::Counters& counters = state_.counters;
   Counter("tepal_balancer_admitted_total", "Requests given to an endpoint or let into the queue.",
-          counters.admitted);
+          [](const BalancerState& s) { return s.counters.admitted; });
   Counter("tepal_balancer_queue_duration_us",
           "Time that requests have waited for an endpoint, cumulative.",
-          static_cast<uint64_t>(ToMicroseconds(counters.wait_time)));
+          [](const BalancerState& s) {
+            return static_cast<uint64_t>(ToMicroseconds(s.counters.wait_time));
+          });
   Counter("tepal_balancer_queued_total", "Requests that waited and then got an endpoint.",
-          counters.waited);
+          [](const BalancerState& s) { return s.counters.waited; });
   Counter("tepal_balancer_queue_timeouts_total", "Requests that waited for queue_time_max.",
-          counters.expired);
+          [](const BalancerState& s) { return s.counters.expired; });
   Counter("tepal_balancer_queue_overflows_total",
-          "Requests refused because the queue was full or they may not wait.", counters.refused);
+          "Requests refused because the queue was full or they may not wait.",
+          [](const BalancerState& s) { return s.counters.refused; });
   Gauge("tepal_balancer_queue_length", "Requests waiting for an endpoint.",
-        static_cast<double>(state_.waiting));
+        [](const BalancerState& s) { return s.waiting; });
   Gauge("tepal_balancer_queue_oldest_age_us", "How long the oldest of them has waited.",
-        static_cast<double>(ToMicroseconds(state_.oldest_wait)));
-  Counter("tepal_balancer_retries_total", "Tries that the retry budget allowed.", state_.retries);
+        [](const BalancerState& s) { return static_cast<double>(ToMicroseconds(s.oldest_wait)); });
+  Counter("tepal_balancer_retries_total", "Tries that the retry budget allowed.",
+          [](const BalancerState& s) { return s.retries; });
   Counter("tepal_balancer_retries_refused_total", "Retries that the budget did not allow.",
-          state_.retries_refused);
-  Gauge("tepal_balancer_retry_tokens", "What is in the retry budget.", state_.retry_tokens);
+          [](const BalancerState& s) { return s.retries_refused; });
+  Gauge("tepal_balancer_retry_tokens", "What is in the retry budget.",
+        [](const BalancerState& s) { return s.retry_tokens; });
   Gauge("tepal_balancer_replay_bytes", "Request bodies reserved for retries.",
-        static_cast<double>(state_.replay_bytes));
+        [](const BalancerState& s) { return s.replay_bytes; });
 }
 
 void Page::WriteEndpoints() {
@@ -109,11 +126,13 @@ void Page::WriteEndpoints() {
   PerEndpoint("tepal_balancer_endpoint_requests_total", "Tries sent.", Type::kCounter,
               [](const EndpointReading& e) { return e.requests; });
   writer_.Family("tepal_balancer_endpoint_responses_total", "Answers received.", Type::kCounter);
-  for (const EndpointReading& endpoint : state_.endpoints) {
-    for (size_t i = 0; i < kClasses.size(); ++i) {
-      Labels labels = LabelsOf(endpoint);
-      labels.emplace_back("class", std::string(kClasses[i]));
-      writer_.Sample(labels, endpoint.responses[i]);
+  for (const BalancerState& s : pools_) {
+    for (const EndpointReading& endpoint : s.endpoints) {
+      for (size_t i = 0; i < kClasses.size(); ++i) {
+        Labels labels = LabelsOf(s, endpoint);
+        labels.emplace_back("class", std::string(kClasses[i]));
+        writer_.Sample(labels, endpoint.responses[i]);
+      }
     }
   }
   PerEndpoint("tepal_balancer_endpoint_failures_total", "Tries that ended without an answer.",
@@ -132,8 +151,8 @@ void Page::WriteEndpoints() {
 
 }  // namespace
 
-void WriteMetrics(const BalancerState& state, telemetry::PrometheusWriter& writer) {
-  Page page(state, writer);
+void WriteMetrics(const std::vector<BalancerState>& pools, telemetry::PrometheusWriter& writer) {
+  Page page(pools, writer);
   page.WriteClients();
   page.WriteQueue();
   page.WriteEndpoints();

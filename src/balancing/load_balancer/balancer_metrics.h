@@ -7,6 +7,6 @@
 
 namespace tepal::lb {
 
-void WriteMetrics(const BalancerState& state, telemetry::PrometheusWriter& writer);
+void WriteMetrics(const std::vector<BalancerState>& pools, telemetry::PrometheusWriter& writer);
 
 }  // namespace tepal::lb

@@ -66,6 +66,8 @@ struct BalancerState {
   uint64_t connections_accepted = 0;
   uint64_t connections_refused = 0;
   uint64_t connections_open = 0;
+  uint64_t tls_handshakes = 0;
+  uint64_t tls_handshake_failures = 0;
   uint64_t replay_bytes = 0;
 };
 

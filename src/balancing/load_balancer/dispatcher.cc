@@ -102,6 +102,18 @@ Status Dispatcher::SetInFlightMax(EndpointId id, uint32_t in_flight_max) {
   return {};
 }
 
+void Dispatcher::Reconfigure(const Options& options, Instant now) {
+  options_ = options;
+  budget_.Reconfigure(options.retry_budget);
+  line_.set_size_max(options.queue_size_max);
+  for (auto& [id, record] : records_) {
+    record.health.OnReconfigured(now);
+    if (!options.ejection.enabled) record.ejection.Release(Instant::max());
+  }
+  WakeAt(now);
+  Refresh(now);
+}
+
 Dispatcher::Record* Dispatcher::Find(EndpointId id) {
   const auto found = records_.find(id);
   return found == records_.end() || found->second.removed ? nullptr : &found->second;

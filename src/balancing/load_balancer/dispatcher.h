@@ -119,6 +119,9 @@ class Dispatcher {
   Status SetWeight(EndpointId id, uint32_t weight);
   Status SetInFlightMax(EndpointId id, uint32_t in_flight_max);
 
+  // Valid options, from now on; who waits keeps the deadline it has.
+  void Reconfigure(const Options& options, Instant now);
+
   // A new request.
   Admitted Admit(Ticket ticket, bool may_wait, Instant now);
 
@@ -177,7 +180,7 @@ class Dispatcher {
   bool AnyRoom() const;
   void WakeAt(std::optional<Instant> when);
 
-  const Options options_;
+  Options options_;  // HealthCheck and Ejection refer to it.
   env::Random& random_;
   RetryBudget budget_;
   WaitingLine line_;

@@ -71,6 +71,15 @@ void HealthCheck::Suspect(Instant now) {
   next_ = std::min(next_, std::max(now, last_begun_ + options_.interval_starting));
 }
 
+void HealthCheck::OnReconfigured(Instant now) {
+  if (!options_.enabled) {
+    state_ = State::kHealthy;
+    in_progress_ = false;
+    in_a_row_ = 0;
+  }
+  if (!in_progress_) next_ = std::min(next_, now + options_.interval);
+}
+
 std::optional<Instant> HealthCheck::NextDeadline() const {
   if (!options_.enabled) return std::nullopt;
   return next_;

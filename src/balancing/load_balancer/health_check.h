@@ -50,6 +50,10 @@ class HealthCheck {
   // A request has just failed: ask soon rather than at the next interval.
   void Suspect(Instant now);
 
+  // The options have changed: what they say next is asked for no later than they want it. An
+  // endpoint that is healthy stays so until a check says otherwise.
+  void OnReconfigured(Instant now);
+
   // When Due or a time limit wants to be looked at; empty when checks are off.
   std::optional<Instant> NextDeadline() const;
 

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <string_view>
 
+#include "core/base/text.h"
+
 namespace tepal::lb {
 
 namespace {
@@ -34,6 +36,26 @@ void WriteResponses(json::Writer& out, const std::array<uint64_t, 5>& responses)
   out.Key("total").Uint(total).EndObject();
 }
 
+// Counts by time in milliseconds, each without those below it.
+void WriteHistogram(json::Writer& out, const EndpointTraffic& traffic) {
+  constexpr std::array<int64_t, 14> kBounds = {5,   10,  25,   50,   75,   100,  250,
+                                               500, 750, 1000, 2500, 5000, 7500, 10000};
+  std::array<uint64_t, kBounds.size() + 1> counts{};
+  uint64_t total = 0;
+  const auto buckets = traffic.latency.Read();
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    const int64_t time_us = telemetry::LatencyHistogram::ValueOf(static_cast<int>(i));
+    const auto bound = std::lower_bound(kBounds.begin(), kBounds.end(), (time_us + 999) / 1000);
+    counts[static_cast<size_t>(bound - kBounds.begin())] += buckets[i];
+    total += buckets[i];
+  }
+  out.Key("response_time_hist").BeginObject().Key("count").Uint(total);
+  out.Key("sum").Uint(traffic.time_us.load(std::memory_order_relaxed) / 1000);
+  out.Key("buckets").BeginObject();
+  for (size_t i = 0; i < kBounds.size(); ++i) out.Key(Concat(kBounds[i])).Uint(counts[i]);
+  out.Key("inf").Uint(counts.back()).EndObject().EndObject();
+}
+
 void WritePeer(json::Writer& out, const BalancerState& state, const EndpointReading& endpoint) {
   const Dispatcher::EndpointStatus& status = endpoint.status;
   out.BeginObject();
@@ -48,6 +70,7 @@ void WritePeer(json::Writer& out, const BalancerState& state, const EndpointRead
   out.Key("requests").Uint(endpoint.requests);
   if (endpoint.latency_mean.has_value()) {
     out.Key("response_time").Int(ToMicroseconds(*endpoint.latency_mean) / 1000);
+    WriteHistogram(out, *status.traffic);
   }
   WriteResponses(out, endpoint.responses);
   out.Key("sent").Uint(endpoint.bytes_sent);
@@ -89,42 +112,80 @@ std::string IsoTime(WallTime when) {
   return text;
 }
 
-void WriteNginx(json::Writer& out, const BalancerState& state) {
+void WriteNginx(json::Writer& out, const BalancerStates& pools, uint64_t generation) {
   out.BeginObject();
   out.Key("version").String("tepal").Key("build").String("tepal");
-  out.Key("address").String("127.0.0.1").Key("generation").Uint(1);
-  out.Key("load_timestamp").String(IsoTime(state.started));
-  out.Key("timestamp").String(IsoTime(state.wall_now));
+  out.Key("address").String("127.0.0.1").Key("generation").Uint(generation);
+  if (!pools.empty()) {
+    out.Key("load_timestamp").String(IsoTime(pools.front().started));
+    out.Key("timestamp").String(IsoTime(pools.front().wall_now));
+  }
   out.Key("pid").Int(getpid()).Key("ppid").Int(getppid());
   out.EndObject();
 }
 
-void WriteConnections(json::Writer& out, const BalancerState& state) {
-  const uint64_t busy = std::min(state.active, state.connections_open);
+void WriteConnections(json::Writer& out, const BalancerStates& pools) {
+  uint64_t accepted = 0;
+  uint64_t refused = 0;
+  uint64_t busy = 0;
+  uint64_t open = 0;
+  for (const BalancerState& pool : pools) {
+    accepted += pool.connections_accepted;
+    refused += pool.connections_refused;
+    busy += std::min(pool.active, pool.connections_open);
+    open += pool.connections_open;
+  }
   out.BeginObject();
-  out.Key("accepted").Uint(state.connections_accepted);
-  out.Key("dropped").Uint(state.connections_refused);
-  out.Key("active").Uint(busy).Key("idle").Uint(state.connections_open - busy);
+  out.Key("accepted").Uint(accepted).Key("dropped").Uint(refused);
+  out.Key("active").Uint(busy).Key("idle").Uint(open - busy);
   out.EndObject();
 }
 
-void WriteRequests(json::Writer& out, const BalancerState& state) {
+void WriteSsl(json::Writer& out, const BalancerStates& pools) {
+  uint64_t handshakes = 0;
+  uint64_t failed = 0;
+  for (const BalancerState& pool : pools) {
+    handshakes += pool.tls_handshakes;
+    failed += pool.tls_handshake_failures;
+  }
+  out.BeginObject().Key("handshakes").Uint(handshakes).Key("handshakes_failed").Uint(failed);
+  out.EndObject();
+}
+
+void WriteRequests(json::Writer& out, const BalancerStates& pools) {
+  uint64_t total = 0;
+  uint64_t current = 0;
+  for (const BalancerState& pool : pools) {
+    total += pool.requests;
+    current += pool.active;
+  }
+  out.BeginObject().Key("total").Uint(total).Key("current").Uint(current).EndObject();
+}
+
+void WriteServerZone(json::Writer& out, const BalancerState& pool) {
   out.BeginObject();
-  out.Key("total").Uint(state.requests).Key("current").Uint(state.active).EndObject();
+  out.Key("processing").Uint(pool.active).Key("requests").Uint(pool.requests);
+  WriteResponses(out, pool.responses);
+  out.Key("discarded").Uint(pool.client_gone);
+  out.Key("received").Uint(pool.bytes_received).Key("sent").Uint(pool.bytes_sent);
+  out.EndObject();
 }
 
-void WriteServerZones(json::Writer& out, const BalancerState& state) {
-  out.BeginObject().Key(state.upstream).BeginObject();
-  out.Key("processing").Uint(state.active).Key("requests").Uint(state.requests);
-  WriteResponses(out, state.responses);
-  out.Key("discarded").Uint(state.client_gone);
-  out.Key("received").Uint(state.bytes_received).Key("sent").Uint(state.bytes_sent);
-  out.EndObject().EndObject();
+void WriteServerZones(json::Writer& out, const BalancerStates& pools) {
+  out.BeginObject();
+  for (const BalancerState& pool : pools) {
+    out.Key(pool.upstream);
+    WriteServerZone(out, pool);
+  }
+  out.EndObject();
 }
 
-void WriteUpstreams(json::Writer& out, const BalancerState& state) {
-  out.BeginObject().Key(state.upstream);
-  WriteUpstream(out, state);
+void WriteUpstreams(json::Writer& out, const BalancerStates& pools) {
+  out.BeginObject();
+  for (const BalancerState& pool : pools) {
+    out.Key(pool.upstream);
+    WriteUpstream(out, pool);
+  }
   out.EndObject();
 }
 
@@ -153,6 +214,8 @@ void WriteServer(json::Writer& out, const EndpointReading& endpoint) {
   out.Key("server").String(status.spec.address.ToString());
   out.Key("weight").Uint(status.spec.weight);
   out.Key("max_conns").Uint(status.spec.in_flight_max);
+  out.Key("max_fails").Int(kApiMaxFails).Key("fail_timeout").String(kApiFailTimeout);
+  out.Key("slow_start").String(kApiSlowStart).Key("route").String("");
   out.Key("backup").Bool(false);
   out.Key("down").Bool(status.state == EndpointState::kDown);
   if (status.state == EndpointState::kDraining) out.Key("drain").Bool(true);

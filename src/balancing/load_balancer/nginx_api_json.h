@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "balancing/load_balancer/balancer_state.h"
 #include "core/json/writer.h"
@@ -12,12 +14,21 @@ namespace tepal::lb {
 // "2026-01-31T12:00:00.000Z".
 std::string IsoTime(WallTime when);
 
-void WriteNginx(json::Writer& out, const BalancerState& state);
-void WriteConnections(json::Writer& out, const BalancerState& state);
-void WriteRequests(json::Writer& out, const BalancerState& state);
-void WriteServerZones(json::Writer& out, const BalancerState& state);
-void WriteUpstreams(json::Writer& out, const BalancerState& state);
-void WriteUpstream(json::Writer& out, const BalancerState& state);
+using BalancerStates = std::vector<BalancerState>;
+
+void WriteNginx(json::Writer& out, const BalancerStates& pools, uint64_t generation);
+void WriteConnections(json::Writer& out, const BalancerStates& pools);
+void WriteSsl(json::Writer& out, const BalancerStates& pools);
+void WriteRequests(json::Writer& out, const BalancerStates& pools);
+void WriteServerZones(json::Writer& out, const BalancerStates& pools);
+void WriteServerZone(json::Writer& out, const BalancerState& pool);
+void WriteUpstreams(json::Writer& out, const BalancerStates& pools);
+void WriteUpstream(json::Writer& out, const BalancerState& pool);
+
+// What a server's configuration says of what is a property of the whole pool here.
+inline constexpr int kApiMaxFails = 1;
+inline constexpr std::string_view kApiFailTimeout = "10s";
+inline constexpr std::string_view kApiSlowStart = "0s";
 
 // Configuration of the servers, as the write routes see it.
 void WriteServer(json::Writer& out, const EndpointReading& endpoint);

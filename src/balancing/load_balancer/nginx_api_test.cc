@@ -17,7 +17,8 @@ namespace {
 // A dispatcher without health checks behind the control interface.
 class FakeControl final : public EndpointControl {
  public:
-  FakeControl() : random_(1), dispatcher_(WithoutChecks(), random_) {}
+  explicit FakeControl(std::string name)
+      : name_(std::move(name)), random_(1), dispatcher_(WithoutChecks(), random_) {}
 
   EndpointId AddEndpoint(EndpointSpec spec) override {
     return dispatcher_.Add(std::move(spec), now_);
@@ -35,7 +36,7 @@ class FakeControl final : public EndpointControl {
   }
   BalancerState Read() override {
     BalancerState state;
-    state.upstream = "backend";
+    state.upstream = name_;
     state.now = now_;
     state.wall_now = WallTime(1'760'000'000s);
     state.started = WallTime(1'759'999'990s);
@@ -43,6 +44,7 @@ class FakeControl final : public EndpointControl {
       EndpointReading reading;
       reading.requests = status.traffic->requests.load();
       reading.responses = {0, 7, 0, 1, 0};
+      reading.latency_mean = mean;
       reading.status = std::move(status);
       state.endpoints.push_back(std::move(reading));
     }
@@ -51,6 +53,7 @@ class FakeControl final : public EndpointControl {
     return state;
   }
   Dispatcher& dispatcher() { return dispatcher_; }
+  std::optional<Duration> mean;
 
  private:
   static Dispatcher::Options WithoutChecks() {
@@ -58,6 +61,7 @@ class FakeControl final : public EndpointControl {
     options.health.enabled = false;
     return options;
   }
+  const std::string name_;
   Instant now_{100s};
   env::SeededRandom random_;
   Dispatcher dispatcher_;
@@ -68,7 +72,12 @@ class NginxApiTest : public testing::Test {
   // The answer's body, parsed; checks the status.
   json::Value Ask(std::string_view method, std::string_view path, int status = 200,
                   std::string_view body = "") {
-    last_ = AnswerNginxApi(control_, method, path, body);
+    if (subject_.pools.empty()) {
+      subject_.pools = {{"backend", &control_}, {"discovered", &other_, true}};
+    }
+    const size_t mark = std::min(path.find('?'), path.size());
+    last_ = AnswerNginxApi(subject_, {method, path.substr(0, mark),
+                                      path.substr(std::min(mark + 1, path.size())), body, "id-1"});
     EXPECT_EQ(last_.status, status) << method << " " << path << ": " << last_.body;
     const auto value = json::Parse(last_.body);
     EXPECT_TRUE(value.ok()) << last_.body;
@@ -99,17 +108,27 @@ class NginxApiTest : public testing::Test {
   }
 
   static constexpr std::string_view kServers = "/api/9/http/upstreams/backend/servers";
-  FakeControl control_;
+  FakeControl control_{"backend"};
+  FakeControl other_{"discovered"};
+  AdminSubject subject_;
   AdminAnswer last_;
 };
 
 TEST_F(NginxApiTest, RootsListWhatIsBelow) {
-  EXPECT_EQ(Number(Ask("GET", "/api/"), "0"), 9);
-  EXPECT_EQ(Text(Ask("GET", "/api/9/"), "2"), "http");
-  EXPECT_EQ(Text(Ask("GET", "/api/9/http/"), "2"), "upstreams");
+  const json::Value versions = Ask("GET", "/api/");
+  EXPECT_EQ(Number(versions, "0"), 6);
+  EXPECT_EQ(Number(versions, "3"), 9);
+  EXPECT_EQ(Text(Ask("GET", "/api/9/"), "4"), "http");
+  EXPECT_EQ(Text(Ask("GET", "/api/9/"), "7"), "workers");
+  EXPECT_EQ(Text(Ask("GET", "/api/6/"), "7"), "(none)");
+  EXPECT_EQ(Text(Ask("GET", "/api/9/http/"), "6"), "upstreams");
+  for (const std::string_view empty : {"slabs", "resolvers", "http/caches", "http/keyvals"}) {
+    EXPECT_TRUE(Ask("GET", Concat("/api/8/", empty)).AsObject()->empty()) << empty;
+  }
   EXPECT_EQ(Text(Ask("GET", "/api/9/nginx"), "timestamp"), "2025-10-09T08:53:20.000Z");
   EXPECT_EQ(Number(Ask("GET", "/api/9/connections"), "active"), 0);
-  EXPECT_EQ(Number(Ask("GET", "/api/9/http/requests"), "total"), 8);
+  EXPECT_EQ(Number(Ask("GET", "/api/9/http/requests"), "total"), 16);  // Of two pools.
+  EXPECT_EQ(Number(Ask("GET", "/api/9/http/server_zones/backend"), "requests"), 8);
   EXPECT_EQ(Number(Ask("GET", "/api/9/http/server_zones"), "backend.responses.total"), 8);
 }
 
@@ -162,7 +181,10 @@ TEST_F(NginxApiTest, MistakesAreNamed) {
                         std::string_view body = "") {
     return Text(Ask(method, path, status, body), "error.code");
   };
-  EXPECT_EQ(code("GET", "/api/8/nginx", 404), "UnknownVersion");
+  EXPECT_EQ(code("GET", "/api/5/nginx", 404), "UnknownVersion");
+  EXPECT_EQ(code("GET", "/api/6/workers", 404), "PathNotFound");
+  EXPECT_EQ(code("GET", "/api/9/http/server_zones/other", 404), "ServerZoneNotFound");
+  EXPECT_EQ(Text(Ask("GET", "/api/9/nothing", 404), "request_id"), "id-1");
   EXPECT_EQ(code("GET", "/api/9/nothing", 404), "PathNotFound");
   EXPECT_EQ(code("GET", "/api/9/http/upstreams/other", 404), "UpstreamNotFound");
   EXPECT_EQ(code("GET", Concat(kServers, "/99"), 404), "UpstreamServerNotFound");
@@ -179,10 +201,61 @@ TEST_F(NginxApiTest, MistakesAreNamed) {
   EXPECT_EQ(text("PATCH", Concat(kServers, "/1"), R"({"weight": 0})"),
             "\"weight\" must be a whole number of at least 1");
   EXPECT_EQ(text("PATCH", Concat(kServers, "/1"), R"({"down": 1})"), "\"down\" must be a boolean");
-  EXPECT_NE(text("PATCH", Concat(kServers, "/1"), R"({"route": "a"})").find("unknown parameter"),
+  EXPECT_NE(text("PATCH", Concat(kServers, "/1"), R"({"rout": "a"})").find("unknown parameter"),
             std::string::npos);
   EXPECT_EQ(text("PATCH", Concat(kServers, "/1"), R"({"server": "10.0.0.9:1"})"),
             "the address of a server cannot be changed: add another one");
+}
+
+TEST_F(NginxApiTest, FieldsCutAnswersDown) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  const json::Value cut = Ask("GET", "/api/9/http/upstreams?fields=zone,zombies");
+  EXPECT_EQ(Text(cut, "backend.zone"), "backend");
+  EXPECT_EQ(At(cut, "backend").AsObject()->size(), 2u);
+  EXPECT_EQ(At(cut, "discovered").AsObject()->size(), 2u);
+  const json::Value names = Ask("GET", "/api/9/http/upstreams?fields=");
+  EXPECT_TRUE(At(names, "backend").AsObject()->empty());
+  EXPECT_EQ(Ask("GET", "/api/9/nginx?fields=pid").AsObject()->size(), 1u);
+  EXPECT_EQ(Ask("GET", "/api/9/http/upstreams/backend?fields=peers").AsObject()->size(), 1u);
+  EXPECT_EQ(Ask("GET", "/api/9/http/requests?fields=total").AsObject()->size(), 1u);
+}
+
+TEST_F(NginxApiTest, DiscoveryDecidesWhichServersThereAre) {
+  EndpointSpec spec;
+  spec.address = *env::Address::Parse("10.0.0.1:8000");
+  other_.AddEndpoint(spec);
+  constexpr std::string_view kOther = "/api/9/http/upstreams/discovered/servers";
+  const auto code = [&](std::string_view method, std::string_view path, std::string_view body) {
+    return Text(Ask(method, path, 400, body), "error.code");
+  };
+  EXPECT_EQ(code("POST", kOther, R"({"server": "10.0.0.2:8000"})"), "UpstreamServerImmutable");
+  EXPECT_EQ(code("DELETE", Concat(kOther, "/1"), ""), "UpstreamServerImmutable");
+  EXPECT_TRUE(*At(Ask("PATCH", Concat(kOther, "/1"), 200, R"({"drain": true})"), "drain").AsBool());
+}
+
+TEST_F(NginxApiTest, WhatAClientSendsBackUnchangedIsTaken) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  Ask("GET", Concat(kServers, "/1"));
+  Ask("PATCH", Concat(kServers, "/1"), 200, std::string(last_.body));
+  Ask("PATCH", Concat(kServers, "/1"), 400, R"({"backup": true})");
+  Ask("POST", kServers, 409, R"({"server": "10.0.0.1:8000"})");
+}
+
+TEST_F(NginxApiTest, ResponseTimesAreCounted) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  auto traffic =
+      std::const_pointer_cast<EndpointTraffic>(control_.dispatcher().Endpoints()[0].traffic);
+  for (const int64_t time_us : {400, 4000, 7000, 80'000, 20'000'000}) {
+    traffic->latency.Record(time_us);
+  }
+  control_.mean = 8ms;
+  const json::Value peer = At(Ask("GET", "/api/9/http/upstreams/backend"), "peers.0");
+  EXPECT_EQ(Number(peer, "response_time"), 8);
+  EXPECT_EQ(Number(peer, "response_time_hist.count"), 5);
+  EXPECT_EQ(Number(peer, "response_time_hist.buckets.5"), 2);
+  EXPECT_EQ(Number(peer, "response_time_hist.buckets.10"), 1);
+  EXPECT_EQ(Number(peer, "response_time_hist.buckets.100"), 1);
+  EXPECT_EQ(Number(peer, "response_time_hist.buckets.inf"), 1);
 }
 
 TEST_F(NginxApiTest, OwnStateIsJson) {
@@ -193,6 +266,10 @@ TEST_F(NginxApiTest, OwnStateIsJson) {
   EXPECT_EQ(Number(*state, "extra.desired"), 3);
   EXPECT_TRUE(At(*state, "latency_p50_ms").is_null());
   EXPECT_TRUE(json::Parse(StateJson(control_.Read(), "")).ok());
+  const auto pools = json::Parse(PoolsJson(subject_.Read(), ""));
+  ASSERT_TRUE(pools.ok());
+  EXPECT_EQ(At(*pools, "pools").AsArray()->size(), 2u);
+  EXPECT_TRUE(At(*pools, "extra").is_null());
 }
 
 }  // namespace

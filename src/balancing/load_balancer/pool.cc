@@ -201,6 +201,10 @@ Status Pool::SetInFlightMax(EndpointId id, uint32_t in_flight_max) {
               [&](Dispatcher& d, Instant) { return d.SetInFlightMax(id, in_flight_max); });
 }
 
+void Pool::Reconfigure(const Dispatcher::Options& options) {
+  With(control_loop_.Now(), [&](Dispatcher& d, Instant t) { d.Reconfigure(options, t); });
+}
+
 void Pool::OnCheck(EndpointId id, uint64_t number, std::string error) {
   With(control_loop_.Now(),
        [&](Dispatcher& d, Instant t) { d.OnCheck(id, number, std::move(error), t); });

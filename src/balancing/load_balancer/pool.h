@@ -73,6 +73,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Status SetDown(EndpointId id, bool down);
   Status SetWeight(EndpointId id, uint32_t weight);
   Status SetInFlightMax(EndpointId id, uint32_t in_flight_max);
+  void Reconfigure(const Dispatcher::Options& options);
   void OnCheck(EndpointId id, uint64_t number, std::string error);
 
   struct Reading {

@@ -31,6 +31,11 @@ Duration RetryDelay(uint32_t tries) {
   return std::min<Duration>(kFirst * (int64_t{1} << std::min(tries, 10u)), kMax);
 }
 
+void RetryBudget::Reconfigure(const Options& options) {
+  options_ = options;
+  tokens_ = std::min(tokens_, options_.tokens_max);
+}
+
 void RetryBudget::OnRequest() { tokens_ = std::min(tokens_ + options_.share, options_.tokens_max); }
 
 bool RetryBudget::TryTake() {

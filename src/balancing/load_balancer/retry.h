@@ -57,6 +57,7 @@ class RetryBudget {
 
   explicit RetryBudget(const Options& options) : options_(options), tokens_(options.tokens_start) {}
 
+  void Reconfigure(const Options& options);  // Tokens above the new maximum are lost.
   void OnRequest();
   bool TryTake();  // Begins a retry.
   bool CanTake() const { return tokens_ >= 1 || active_ < options_.active_min; }

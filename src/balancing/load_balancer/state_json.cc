@@ -72,11 +72,7 @@ void WriteQueue(json::Writer& out, const BalancerState& state) {
   out.EndObject();
 }
 
-}  // namespace
-
-std::string StateJson(const BalancerState& state, std::string_view extra) {
-  json::Writer out;
-  out.BeginObject();
+void WritePool(json::Writer& out, const BalancerState& state) {
   out.Key("upstream").String(state.upstream);
   out.Key("time").String(IsoTime(state.wall_now));
   out.Key("uptime_s").Double(ToSeconds(state.wall_now - state.started));
@@ -96,12 +92,38 @@ std::string StateJson(const BalancerState& state, std::string_view extra) {
   out.Key("endpoints").BeginArray();
   for (const EndpointReading& endpoint : state.endpoints) WriteEndpoint(out, state, endpoint);
   out.EndArray();
+}
+
+void WriteExtra(json::Writer& out, std::string_view extra) {
   out.Key("extra");
   if (extra.empty()) {
     out.Null();
   } else {
     out.Raw(extra);
   }
+}
+
+}  // namespace
+
+std::string StateJson(const BalancerState& state, std::string_view extra) {
+  json::Writer out;
+  out.BeginObject();
+  WritePool(out, state);
+  WriteExtra(out, extra);
+  out.EndObject();
+  return out.Take();
+}
+
+std::string PoolsJson(const std::vector<BalancerState>& pools, std::string_view extra) {
+  json::Writer out;
+  out.BeginObject().Key("pools").BeginArray();
+  for (const BalancerState& pool : pools) {
+    out.BeginObject();
+    WritePool(out, pool);
+    out.EndObject();
+  }
+  out.EndArray();
+  WriteExtra(out, extra);
   out.EndObject();
   return out.Take();
 }

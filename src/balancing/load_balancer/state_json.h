@@ -13,4 +13,7 @@ namespace tepal::lb {
 // milliseconds, rates in requests a second, shares from 0 to 1.
 std::string StateJson(const BalancerState& state, std::string_view extra);
 
+// {"pools": [the above without "extra", …], "extra": …}
+std::string PoolsJson(const std::vector<BalancerState>& pools, std::string_view extra);
+
 }  // namespace tepal::lb

@@ -60,6 +60,7 @@ class WaitingLine {
   size_t size() const { return line_.size(); }
   bool empty() const { return line_.empty(); }
   uint32_t size_max() const { return size_max_; }
+  void set_size_max(uint32_t size_max) { size_max_ = size_max; }  // Who waits stays.
 
   // How long the one that has waited longest has waited.
   Duration OldestAge(Instant now) const;

@@ -24,8 +24,7 @@ static int BucketOf(int64_t microseconds) {
   return std::min(bucket, LatencyHistogram::kBuckets - 1);
 }
 
-// The middle of a bucket.
-static int64_t BucketValue(int bucket) {
+int64_t LatencyHistogram::ValueOf(int bucket) {
   if (bucket < 8) return bucket;
   const int exponent = bucket / 8 - 1;
   const int64_t low = static_cast<int64_t>(8 + bucket % 8) << exponent;
@@ -58,9 +57,9 @@ int64_t LatencyHistogram::QuantileOf(const std::array<uint64_t, kBuckets>& count
   uint64_t seen = 0;
   for (size_t i = 0; i < counts.size(); ++i) {
     seen += counts[i];
-    if (seen >= std::max<uint64_t>(rank, 1)) return BucketValue(static_cast<int>(i));
+    if (seen >= std::max<uint64_t>(rank, 1)) return ValueOf(static_cast<int>(i));
   }
-  return BucketValue(kBuckets - 1);
+  return ValueOf(kBuckets - 1);
 }
 
 int64_t LatencyHistogram::Quantile(double q) const { return QuantileOf(Read(), q); }

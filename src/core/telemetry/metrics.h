@@ -65,6 +65,7 @@ class LatencyHistogram {
   // Bucket counts, to subtract two readings: quantiles of a window.
   static constexpr int kBuckets = 320;
   std::array<uint64_t, kBuckets> Read() const;
+  static int64_t ValueOf(int bucket);  // Its middle, in microseconds.
   static int64_t QuantileOf(const std::array<uint64_t, kBuckets>& counts, double q);
 
  private:

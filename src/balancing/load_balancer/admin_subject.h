@@ -1,0 +1,44 @@
+// What the admin server speaks for: the pools of one balancer process, in their order, and what the
+// process as a whole can do. Used on the control loop.
+
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "balancing/load_balancer/endpoint_control.h"
+#include "core/telemetry/metrics.h"
+
+namespace tepal::lb {
+
+struct AdminPool {
+  std::string name;  // The upstream's in the API.
+  EndpointControl* control;
+  // Its endpoints come from a discovery, which would undo what is added or removed by hand.
+  bool discovered = false;
+};
+
+struct AdminSubject {
+  std::vector<AdminPool> pools;
+  telemetry::MetricsRegistry metrics;
+  // Shown as "extra" in the state of the dashboard: one JSON value, or empty for none.
+  Function<std::string()> extra_state;
+  // Reads the configuration again; null where there is none to read. OK says what was applied.
+  Function<Result<std::string>()> reload;
+  uint64_t generation = 1;  // Grows with every reload.
+
+  AdminPool* Find(std::string_view name) {
+    const auto found = std::find_if(pools.begin(), pools.end(),
+                                    [&](const AdminPool& pool) { return pool.name == name; });
+    return found == pools.end() ? nullptr : &*found;
+  }
+  std::vector<BalancerState> Read() {
+    std::vector<BalancerState> states;
+    for (const AdminPool& pool : pools) states.push_back(pool.control->Read());
+    return states;
+  }
+};
+
+}  // namespace tepal::lb
