@@ -12,7 +12,6 @@ namespace {
 
 // Slices by NVML_COMPUTE_INSTANCE_PROFILE_*, which the driver uses as id as well.
 constexpr int kSlicesOf[] = {1, 2, 3, 4, 7};
-constexpr unsigned kProfileCount = 9;
 
 int ProfileOfSlices(int slices) {
   return static_cast<int>(std::find(std::begin(kSlicesOf), std::end(kSlicesOf), slices) -
@@ -26,7 +25,7 @@ int LookAtProfile(const char* function, GpuInstance handle, unsigned profile, Wo
   return Look(function, handle, [&](const Machine& machine, const Target& target) -> int {
     const Found found(machine, target);
     if (found.instance == nullptr) return kNotFound;
-    if (profile >= kProfileCount) return kInvalidArgument;
+    if (profile >= kComputeProfileCount) return kInvalidArgument;
     const int slices = profile < std::size(kSlicesOf) ? kSlicesOf[profile] : 0;
     if (mig::ComputeStarts(ProfileOf(found.gpu, *found.instance), slices) == 0) {
       return kNotSupported;

@@ -1,6 +1,8 @@
 // NVML: the system, whole GPUs, and what is asked of GPUs and MIG devices alike.
 
-#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "sim/nvml/call.h"
@@ -9,14 +11,7 @@ namespace tepal::nvml_sim {
 
 namespace {
 
-constexpr const char* kDriverVersion = "580.159.04";  // Whose answers the H200's table has.
 constexpr uint64_t kMib = 1 << 20;
-
-std::string BusId(int gpu) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%08X:%02X:00.0", 0, 0x10 + gpu);
-  return text;
-}
 
 std::string UuidOf(const Found& found) {
   return found.compute != nullptr ? found.compute->uuid : found.gpu.uuid;
@@ -204,8 +199,7 @@ NVML_SIM_EXPORT nvmlDeviceGetPciInfo_v3(Device device, PciInfo* info) {
 NVML_SIM_EXPORT nvmlDeviceGetCudaComputeCapability(Device device, int* major, int* minor) {
   return Look(__func__, device, [&](const Machine& machine, const Target& target) -> int {
     if (major == nullptr || minor == nullptr) return kInvalidArgument;
-    const mig::Architecture of = ModelOf(machine.gpus[target.gpu]).architecture;
-    *major = of == mig::Architecture::kAmpere ? 8 : of == mig::Architecture::kHopper ? 9 : 10;
+    *major = CudaMajor(ModelOf(machine.gpus[target.gpu]));
     *minor = 0;
     return kSuccess;
   });
@@ -255,6 +249,27 @@ NVML_SIM_EXPORT nvmlDeviceGetComputeRunningProcesses_v3(Device device, unsigned*
     *count = found;
     return fits ? kSuccess : kInsufficientSize;
   });
+}
+
+// Nothing draws on a simulated GPU.
+NVML_SIM_EXPORT nvmlDeviceGetGraphicsRunningProcesses_v3(Device device, unsigned* count,
+                                                         ProcessInfo*) {
+  return Look(__func__, device, [&](const Machine&, const Target&) -> int {
+    if (count == nullptr) return kInvalidArgument;
+    *count = 0;
+    return kSuccess;
+  });
+}
+
+NVML_SIM_EXPORT nvmlSystemGetProcessName(unsigned pid, char* name, unsigned size) {
+  if (const int entered = Enter(__func__); entered != kSuccess) return entered;
+  const std::string path = "/proc/" + std::to_string(pid) + "/cmdline";
+  char text[256] = {};
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return kNotFound;
+  const ssize_t length = read(fd, text, sizeof(text) - 1);
+  close(fd);
+  return length > 0 ? CopyText(text, name, size) : kNotFound;
 }
 
 // The simulator has neither load nor power.

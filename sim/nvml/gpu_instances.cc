@@ -10,8 +10,6 @@ namespace tepal::nvml_sim {
 
 namespace {
 
-constexpr unsigned kProfileCount = 0x12;  // NVML_GPU_INSTANCE_PROFILE_COUNT
-
 int InstancesMax(const mig::GpuModel& model, const mig::Profile& profile) {
   return mig::RemainingCapacity(model, {}, profile);
 }
@@ -58,7 +56,7 @@ int FindProfile(const mig::GpuModel& model, unsigned number, int mig::Profile::*
     if (static_cast<unsigned>(profile.*field) == number) found = &profile;
   }
   if (found != nullptr) return kSuccess;
-  const bool known = field == &mig::Profile::nvml_profile && number < kProfileCount;
+  const bool known = field == &mig::Profile::nvml_profile && number < kGpuProfileCount;
   return known ? kNotSupported : kInvalidArgument;
 }
 
@@ -143,7 +141,7 @@ NVML_SIM_EXPORT nvmlDeviceGetGpuInstancePossiblePlacements_v2(Device device, uns
                          const auto legal = static_cast<unsigned>(std::popcount(profile.starts));
                          if (placements != nullptr) {
                            if (*count < legal) return kInsufficientSize;
-                           for (unsigned start = 0; start < mig::kSlicesMax; ++start) {
+                           for (unsigned start = 0; start < mig::kMemorySlicesMax; ++start) {
                              if ((profile.starts >> start & 1) == 0) continue;
                              *placements++ = {start, static_cast<unsigned>(profile.memory_slices)};
                            }

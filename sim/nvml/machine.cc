@@ -72,6 +72,18 @@ bool Build(Machine& machine, std::string_view gpus) {
   return machine.gpu_count > 0;
 }
 
+std::string BusId(int gpu) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%08X:%02X:00.0", 0, 0x10 + gpu);
+  return text;
+}
+
+int CudaMajor(const mig::GpuModel& model) {
+  return model.architecture == mig::Architecture::kAmpere   ? 8
+         : model.architecture == mig::Architecture::kHopper ? 9
+                                                            : 10;
+}
+
 const mig::GpuModel& ModelOf(const SimGpu& gpu) {
   return mig::GpuModels()[static_cast<size_t>(gpu.model)];
 }

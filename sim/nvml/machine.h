@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "partitioning/mig/layout.h"
@@ -81,6 +82,10 @@ inline constexpr uint64_t kMagic = 0x6c61706574000001;  // Change it with the la
 // "8xA100-40,H200": models by alias or NVML's name. False when one is not known or they are too
 // many.
 bool Build(Machine& machine, std::string_view gpus);
+
+inline constexpr const char* kDriverVersion = "580.159.04";  // Whose answers the H200's table has.
+std::string BusId(int gpu);
+int CudaMajor(const mig::GpuModel& model);
 
 const mig::GpuModel& ModelOf(const SimGpu& gpu);
 const mig::Profile& ProfileOf(const SimGpu& gpu, const SimInstance& instance);

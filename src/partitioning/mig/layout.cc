@@ -11,6 +11,7 @@ namespace {
 struct Used {
   unsigned slices = 0;
   int compute = 0;
+  int decoders = 0;
   int ofa = 0;
 };
 
@@ -19,6 +20,7 @@ Used Sum(std::span<const Placement> layout) {
   for (const Placement& placement : layout) {
     used.slices |= placement.slices();
     used.compute += placement.profile->compute_slices;
+    used.decoders += placement.profile->decoders;
     used.ofa += placement.profile->ofa_engines;
   }
   return used;
@@ -27,7 +29,8 @@ Used Sum(std::span<const Placement> layout) {
 bool Fits(const GpuModel& model, const Used& used, const Placement& added) {
   return (added.profile->starts >> added.start & 1) != 0 && (used.slices & added.slices()) == 0 &&
          used.compute + added.profile->compute_slices <= model.compute_slices &&
-         used.ofa + added.profile->ofa_engines <= kOfaEngines;
+         used.decoders + added.profile->decoders <= model.decoders &&
+         used.ofa + added.profile->ofa_engines <= model.ofa_engines;
 }
 
 // Puts the instances down one by one, large ones first and equal ones from left to right, so that

@@ -90,6 +90,12 @@ auto* Find(const Table& table, Predicate predicate) {
   return found == std::end(table) ? nullptr : &*found;
 }
 
+// Labels and resource names have "." for "+".
+bool SameName(std::string_view name, std::string_view spelled) {
+  return std::equal(name.begin(), name.end(), spelled.begin(), spelled.end(),
+                    [](char a, char b) { return a == b || (a == '+' && b == '.'); });
+}
+
 }  // namespace
 
 std::span<const GpuModel> GpuModels() { return kModels; }
@@ -99,9 +105,7 @@ const GpuModel* FindGpuModel(std::string_view name) {
 }
 
 const Profile* FindProfile(const GpuModel& model, std::string_view name) {
-  std::string spelled(name);
-  if (spelled.ends_with(".me")) spelled[spelled.size() - 3] = '+';
-  return Find(model.profiles, [&](const Profile& p) { return p.name == spelled; });
+  return Find(model.profiles, [&](const Profile& p) { return SameName(p.name, name); });
 }
 
 const Profile* FindProfileByDriverId(const GpuModel& model, int driver_id) {

@@ -21,13 +21,18 @@ namespace tepal::mig {
 
 enum class Architecture { kAmpere, kHopper, kBlackwell };
 
+// The most compute slices of an instance, and memory slices of a GPU.
+inline constexpr int kSlicesMax = 8;
+inline constexpr int kMemorySlicesMax = 16;
+inline constexpr int kUnlimited = 1 << 20;
+
 struct Profile {
   std::string_view name;  // "1g.5gb+me": what the whole instance is called.
   int nvml_profile;       // NVML's enumeration, the same on every GPU: 1_SLICE 0, 2_SLICE 1 …
   int driver_id;          // What the driver calls it, which creating wants: 19 for 1g …
   int compute_slices;
   int memory_slices;
-  uint8_t starts;  // Bit n: may begin at memory slice n.
+  uint16_t starts;  // Bit n: may begin at memory slice n.
   int memory_mib;
   int multiprocessors;
   int copy_engines;
@@ -46,17 +51,15 @@ struct GpuModel {
   int memory_mib;
   bool confirmed;
   std::span<const Profile> profiles;
+  // What all instances together may have; +me is limited by the one optical flow engine.
+  int decoders = kUnlimited;
+  int ofa_engines = 1;
 
   // Ampere resets the GPU to switch MIG mode and remembers the mode over a reboot; later ones do
   // neither.
   bool mode_needs_reset() const { return architecture == Architecture::kAmpere; }
   bool mode_survives_reboot() const { return architecture == Architecture::kAmpere; }
 };
-
-// Optical flow engines of every model here.
-inline constexpr int kOfaEngines = 1;
-// The most slices of any model.
-inline constexpr int kSlicesMax = 8;
 
 std::span<const GpuModel> GpuModels();
 
