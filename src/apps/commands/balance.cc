@@ -1,4 +1,4 @@
-// tepal balance: the balancer alone, in front of any servers that speak HTTP.
+// tepal balance: the balancer alone, in front of any servers that speak HTTP or gRPC.
 //
 // The main thread's loop serves clients, the admin API and the signals; more loops serve clients.
 // On SIGTERM every connection is closed politely after the request in progress; a second signal, or
@@ -13,11 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "apps/commands/certificate_watch.h"
 #include "apps/commands/commands.h"
 #include "balancing/load_balancer/balancer.h"
 #include "core/base/text.h"
 #include "core/options/flags.h"
 #include "core/runtime/runtime.h"
+#include "core/runtime/worker_threads.h"
 #include "core/telemetry/log.h"
 #include "network/net/resolver.h"
 
@@ -29,6 +31,11 @@ constexpr uint16_t kEndpointPort = 8000;
 
 struct BalanceFlags {
   std::vector<std::string> listen;
+  std::vector<std::string> listen_tls;
+  net::TlsSource::ServerFiles client_tls;
+  bool endpoint_tls_on = false;
+  net::TlsSource::ClientFiles endpoint_tls;
+  Duration tls_reload_interval = 10s;
   std::string admin = "127.0.0.1:8080";
   std::vector<std::string> endpoints;
   std::string policy = "least_outstanding";
@@ -43,16 +50,18 @@ struct BalanceFlags {
 options::FlagSet Flags(BalanceFlags& flags) {
   lb::Balancer::Options& balancer = flags.balancer;
   options::FlagSet set("tepal balance --endpoint HOST:PORT [FLAGS]",
-                       "Spreads HTTP requests over servers that come and go, so that no client "
-                       "notices. A dashboard is on the admin address.");
-  set.Add("listen", &flags.listen, "address for clients (default 0.0.0.0:80)");
+                       "Spreads HTTP requests and gRPC calls over servers that come and go, so "
+                       "that no client notices. A dashboard is on the admin address.");
+  set.Add("listen", &flags.listen,
+          "address for clients (default 0.0.0.0:80); HTTP/1.1, HTTP/2 and gRPC share each");
   set.Add(
       "admin", &flags.admin,
       "address of the dashboard, the admin API and /metrics; \"none\" for none. Whoever reaches "
       "it may change the endpoints");
   set.Add("endpoint", &flags.endpoints,
-          "a server, as HOST:PORT[,weight=N][,max=N][,name=TEXT]; every address "
-          "of a name is one. More can be added through the admin API");
+          "a server, as HOST:PORT[,grpc=PORT][,weight=N][,max=N][,name=TEXT]; every address of a "
+          "name is one. gRPC calls go to the port grpc, or to PORT. More can be added through the "
+          "admin API");
   set.Add("upstream", &balancer.upstream, "the pool's name in the admin API");
   set.Add("threads", &flags.threads, "event loops; 0: one for each core, at most 8");
   set.Group("Choice");
@@ -73,6 +82,24 @@ options::FlagSet Flags(BalanceFlags& flags) {
           "how long one endpoint may take to begin its answer");
   set.Add("allow-replica-changes", &balancer.proxy.allow_changes,
           "pass on requests that change one replica of many (load, unload, shared memory)");
+  set.Group("TLS (certificates are loaded again when they change, and on SIGHUP)");
+  set.Add("listen-tls", &flags.listen_tls, "address for clients that speak TLS");
+  set.Add("tls-cert", &flags.client_tls.certificate_chain, "certificate chain for --listen-tls");
+  set.Add("tls-key", &flags.client_tls.key, "its key");
+  set.Add("tls-client-ca", &flags.client_tls.client_ca,
+          "clients must show a certificate that this one has signed");
+  set.Add("endpoint-tls", &flags.endpoint_tls_on, "speak TLS to the endpoints");
+  set.Add("endpoint-tls-ca", &flags.endpoint_tls.ca,
+          "trust the certificates that this one has signed; the system's without it");
+  set.Add("endpoint-tls-verify", &flags.endpoint_tls.verify_server,
+          "false: take any certificate of an endpoint");
+  set.Add("endpoint-tls-name", &flags.endpoint_tls.server_name,
+          "the name in the endpoints' certificates, sent as SNI; their address without it");
+  set.Add("endpoint-tls-cert", &flags.endpoint_tls.certificate_chain,
+          "certificate that is shown to the endpoints");
+  set.Add("endpoint-tls-key", &flags.endpoint_tls.key, "its key");
+  set.Add("tls-reload-interval", &flags.tls_reload_interval,
+          "how often to look whether certificates have changed; 0: on SIGHUP only");
   set.Group("Process");
   set.Add("drain-time-max", &flags.drain_time_max, "how long requests in progress have at a stop");
   set.Add("verbose", &flags.verbose, "log every retry");
@@ -92,6 +119,14 @@ Status ReadEndpointOption(std::string_view option, lb::EndpointSpec& spec) {
     spec.name = value;
     return {};
   }
+  if (name == "grpc") {
+    const auto port = ParseNumber<uint16_t>(value);
+    if (port.value_or(0) == 0) {
+      return InvalidArgument(Concat("'", option, "', expected grpc=PORT (1 to 65535)"));
+    }
+    spec.grpc_address.emplace().port = *port;
+    return {};
+  }
   const auto number = ParseNumber<uint32_t>(value);
   if (name == "weight" && number.value_or(0) > 0) {
     spec.weight = *number;
@@ -99,7 +134,7 @@ Status ReadEndpointOption(std::string_view option, lb::EndpointSpec& spec) {
     spec.in_flight_max = *number;
   } else {
     return InvalidArgument(
-        Concat("'", option, "', expected weight=N (from 1), max=N or name=TEXT"));
+        Concat("'", option, "', expected grpc=PORT, weight=N (from 1), max=N or name=TEXT"));
   }
   return {};
 }
@@ -117,6 +152,10 @@ Result<std::vector<lb::EndpointSpec>> ReadEndpoint(std::string_view text,
   for (const env::Address& address : addresses) {
     specs.push_back(spec);
     specs.back().address = address;
+    if (spec.grpc_address.has_value()) {
+      specs.back().grpc_address = address;
+      specs.back().grpc_address->port = spec.grpc_address->port;
+    }
   }
   return specs;
 }
@@ -128,7 +167,18 @@ Status CheckFlags(BalanceFlags& flags) {
     return InvalidArgument(Concat("the largest count is ", UINT32_MAX));
   }
   flags.balancer.pool.queue_size_max = static_cast<uint32_t>(flags.queue_size_max);
-  if (flags.listen.empty()) flags.listen = {"0.0.0.0:80"};
+  if (flags.listen.empty() && flags.listen_tls.empty()) flags.listen = {"0.0.0.0:80"};
+  const bool has_certificate =
+      !flags.client_tls.certificate_chain.empty() && !flags.client_tls.key.empty();
+  if (!flags.listen_tls.empty() && !has_certificate) {
+    return InvalidArgument("--listen-tls needs --tls-cert and --tls-key");
+  }
+  const net::TlsSource::ClientFiles& endpoint = flags.endpoint_tls;
+  if (!flags.endpoint_tls_on &&
+      !Concat(endpoint.ca, endpoint.server_name, endpoint.certificate_chain, endpoint.key)
+           .empty()) {
+    return InvalidArgument("--endpoint-tls-... is of no use without --endpoint-tls");
+  }
   return lb::Balancer::Validate(flags.balancer);
 }
 
@@ -141,14 +191,19 @@ int ThreadCount(int asked) {
 
 class BalanceProcess {
  public:
-  explicit BalanceProcess(const BalanceFlags& flags) : flags_(flags) {}
+  explicit BalanceProcess(BalanceFlags& flags) : flags_(flags) {}
 
   Status Start() {
     telemetry::LogSettings log = telemetry::GetLogSettings();
     log.verbose_level = flags_.verbose ? 1 : 0;
     RETURN_IF_ERROR(telemetry::SetLogSettings(log));
     ASSIGN_OR_RETURN(loop_, runtime::EpollLoop::New());
-    RETURN_IF_ERROR(loop_->WatchSignals({SIGTERM, SIGINT}, [this](int) { OnSignal(); }));
+    const bool tls = !flags_.listen_tls.empty() || flags_.endpoint_tls_on;
+    std::vector<int> signals = {SIGTERM, SIGINT};
+    // Without certificates a hang-up ends the process, as it does most.
+    if (tls) signals.push_back(SIGHUP);
+    RETURN_IF_ERROR(loop_->WatchSignals(signals, [this](int signal) { OnSignal(signal); }));
+    if (tls) RETURN_IF_ERROR(OpenCertificates());
     std::vector<env::EventLoop*> loops = {loop_.get()};
     if (const int more = ThreadCount(flags_.threads) - 1; more > 0) {
       ASSIGN_OR_RETURN(threads_, runtime::LoopThreads::Start("balance", more));
@@ -173,11 +228,47 @@ class BalanceProcess {
   }
 
  private:
+  Status OpenCertificates() {
+    blocking_ = runtime::NewThreadPool("blocking", 1);
+    certificates_ = std::make_unique<CertificateWatch>(
+        CertificateWatch::World{*loop_, *blocking_, runtime::SystemFileSystem()},
+        flags_.tls_reload_interval);
+    if (!flags_.listen_tls.empty()) {
+      const net::TlsSource::ServerFiles& files = flags_.client_tls;
+      std::vector<std::string> paths = {files.certificate_chain, files.key};
+      if (!files.client_ca.empty()) paths.push_back(files.client_ca);
+      ASSIGN_OR_RETURN(flags_.balancer.client_tls,
+                       certificates_->Add("--listen-tls", std::move(paths), [files] {
+                         return net::TlsSource::ForServer(runtime::SystemFileSystem(),
+                                                          runtime::SystemClock(), files);
+                       }));
+    }
+    if (flags_.endpoint_tls_on) {
+      const net::TlsSource::ClientFiles& files = flags_.endpoint_tls;
+      std::vector<std::string> paths;
+      for (const std::string& path : {files.ca, files.certificate_chain, files.key}) {
+        if (!path.empty()) paths.push_back(path);
+      }
+      ASSIGN_OR_RETURN(flags_.balancer.proxy.client.tls,
+                       certificates_->Add("--endpoint-tls", std::move(paths), [files] {
+                         return net::TlsSource::ForClient(runtime::SystemFileSystem(),
+                                                          runtime::SystemClock(), files);
+                       }));
+    }
+    certificates_->Start();
+    return {};
+  }
+
   Status Listen() {
     for (const std::string& text : flags_.listen) {
       ASSIGN_OR_RETURN(const env::Address address, env::Address::Parse(text));
       ASSIGN_OR_RETURN(const env::Address bound, balancer_->Listen(address));
-      telemetry::LogInfo(Concat("Balancing HTTP at ", bound.ToString()));
+      telemetry::LogInfo(Concat("Balancing HTTP and gRPC at ", bound.ToString()));
+    }
+    for (const std::string& text : flags_.listen_tls) {
+      ASSIGN_OR_RETURN(const env::Address address, env::Address::Parse(text));
+      ASSIGN_OR_RETURN(const env::Address bound, balancer_->ListenTls(address));
+      telemetry::LogInfo(Concat("Balancing HTTP and gRPC over TLS at ", bound.ToString()));
     }
     if (flags_.admin == "none") return {};
     ASSIGN_OR_RETURN(const env::Address address, env::Address::Parse(flags_.admin));
@@ -186,7 +277,8 @@ class BalanceProcess {
     return {};
   }
 
-  void OnSignal() {
+  void OnSignal(int signal) {
+    if (signal == SIGHUP) return certificates_->ReloadNow();
     if (++signals_ > 1) return Stop(1);
     telemetry::LogInfo("Stopping: finishing the requests in progress; again to stop at once");
     balancer_->Drain([this] { Stop(0); });
@@ -201,8 +293,10 @@ class BalanceProcess {
     loop_->Stop();
   }
 
-  const BalanceFlags& flags_;
+  BalanceFlags& flags_;
   std::unique_ptr<runtime::EpollLoop> loop_;
+  std::unique_ptr<env::Executor> blocking_;
+  std::unique_ptr<CertificateWatch> certificates_;
   std::unique_ptr<runtime::LoopThreads> threads_;
   std::unique_ptr<lb::Balancer> balancer_;
   int signals_ = 0;

@@ -13,11 +13,13 @@ namespace {
 
 constexpr Duration kSampleInterval = 1s;
 
-net::HttpClient::Options CheckClientOptions(const Dispatcher::Options& options) {
+net::HttpClient::Options CheckClientOptions(const Dispatcher::Options& options,
+                                            const std::shared_ptr<net::TlsSource>& tls) {
   net::HttpClient::Options client;
   client.connect_time_max = options.health.time_max;
   client.idle_connections_max = 1;
   client.idle_keep = options.health.interval * 3;
+  client.tls = tls;
   return client;
 }
 
@@ -26,8 +28,25 @@ ProxyOptions ForLimits(ProxyOptions proxy, const http::Limits& limits) {
   // A connection that never stands must not swallow more of a body than can be sent again.
   proxy.client.limits.send_high_water_bytes =
       std::min(proxy.client.limits.send_high_water_bytes, proxy.replay_bytes_max / 2 + 1);
+  // Many calls share a connection to an endpoint: those whose clients are slow must not use up what
+  // the others need.
+  proxy.client.limits.window_bytes = 1u << 20;
+  proxy.client.limits.connection_window_bytes = 64u << 20;
   return proxy;
 }
+
+// One loop's proxy behind one of its doors.
+class SharedHandler final : public http::RequestHandler {
+ public:
+  explicit SharedHandler(std::shared_ptr<ProxyHandler> proxy) : proxy_(std::move(proxy)) {}
+  std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
+                                                   http::ResponseSender& sender) override {
+    return proxy_->OnRequest(std::move(head), sender);
+  }
+
+ private:
+  const std::shared_ptr<ProxyHandler> proxy_;
+};
 
 std::string CheckError(const Result<net::HttpClient::Response>& response) {
   if (!response.ok()) return response.status().message();
@@ -70,21 +89,34 @@ Balancer::Balancer(std::vector<env::EventLoop*> loops, Options options, uint64_t
       started_(loops_.front()->WallNow()),
       pool_(std::make_shared<Pool>(*loops_.front(), options_.pool, seed)),
       shared_(std::make_shared<ProxyHandler::Shared>(ForLimits(options_.proxy, options_.limits))),
-      check_client_(
-          std::make_unique<net::HttpClient>(*loops_.front(), CheckClientOptions(options_.pool))) {
+      check_client_(std::make_unique<net::HttpClient>(
+          *loops_.front(), CheckClientOptions(options_.pool, options_.proxy.client.tls))) {
   TEPAL_CHECK(Validate(options_).ok());
-  net::HttpServer::Options server;
-  server.limits = options_.limits;
-  server.connections_max = options_.connections_max;
-  server_ = std::make_unique<net::HttpServer>(
-      loops_, server,
-      [pool = pool_, shared = shared_,
-       seed](env::EventLoop& loop) mutable -> std::unique_ptr<http::RequestHandler> {
-        return std::make_unique<ProxyHandler>(loop, pool, shared, ++seed);
-      });
+  MakeServers(seed);
   pool_->Start({[this](const Dispatcher::Check& check) { SendCheck(check); },
                 [this](EndpointId id) { OnDrained(id); }});
   Sample();
+}
+
+// The doors of one loop share its proxy, and so its connections to the endpoints. It goes on that
+// loop, with the last of them.
+void Balancer::MakeServers(uint64_t seed) {
+  std::map<env::EventLoop*, std::shared_ptr<ProxyHandler>> proxies;
+  for (env::EventLoop* loop : loops_) {
+    proxies[loop] = std::make_shared<ProxyHandler>(*loop, pool_, shared_, ++seed);
+  }
+  const auto make = [&](std::shared_ptr<net::TlsSource> tls) {
+    net::HttpServer::Options server;
+    server.tls = std::move(tls);
+    server.limits = options_.limits;
+    server.connections_max = options_.connections_max;
+    return std::make_unique<net::HttpServer>(
+        loops_, server, [&](env::EventLoop& loop) -> std::unique_ptr<http::RequestHandler> {
+          return std::make_unique<SharedHandler>(proxies[&loop]);
+        });
+  };
+  server_ = make(nullptr);
+  if (options_.client_tls != nullptr) tls_server_ = make(options_.client_tls);
 }
 
 Balancer::~Balancer() { Stop(); }
@@ -94,19 +126,33 @@ void Balancer::Stop() {
   stopped_ = true;
   loops_.front()->Cancel(sample_timer_);
   if (admin_server_ != nullptr) admin_server_->Stop();
+  if (tls_server_ != nullptr) tls_server_->Stop();
   server_->Stop();
   pool_->Stop();
   check_client_.reset();
 }
 
 void Balancer::Drain(Function<void()> done) {
-  // Clients without pause would otherwise keep it from ever being empty.
-  server_->StopAccepting();
-  server_->Drain(std::move(done));
+  std::vector<net::HttpServer*> servers = {server_.get()};
+  if (tls_server_ != nullptr) servers.push_back(tls_server_.get());
+  draining_ = static_cast<int>(servers.size());
+  const auto drained = std::make_shared<Function<void()>>(std::move(done));
+  for (net::HttpServer* server : servers) {
+    // Clients without pause would otherwise keep it from ever being empty.
+    server->StopAccepting();
+    server->Drain([this, drained] {
+      if (--draining_ == 0) (*drained)();
+    });
+  }
 }
 
 Result<env::Address> Balancer::Listen(const env::Address& address, env::ListenOptions options) {
   return server_->Listen(address, options);
+}
+
+Result<env::Address> Balancer::ListenTls(const env::Address& address, env::ListenOptions options) {
+  if (tls_server_ == nullptr) return InvalidArgument("there is no certificate to listen with");
+  return tls_server_->Listen(address, options);
 }
 
 Result<env::Address> Balancer::ListenOn(int descriptor) { return server_->ListenOn(descriptor); }
@@ -249,12 +295,15 @@ BalancerState Balancer::Read() {
   state.latency_p99 = window_.Quantile(0.99);
   state.history.assign(window_.history().begin(), window_.history().end());
 
-  const net::HttpServer::Counters& connections = server_->counters();
-  state.connections_accepted = connections.connections_accepted.load();
-  state.connections_refused = connections.connections_refused.load();
-  state.connections_open = static_cast<uint64_t>(connections.connections_open.load());
-  state.tls_handshakes = connections.tls_handshakes.load();
-  state.tls_handshake_failures = connections.tls_handshake_failures.load();
+  for (const net::HttpServer* server : {server_.get(), tls_server_.get()}) {
+    if (server == nullptr) continue;
+    const net::HttpServer::Counters& connections = server->counters();
+    state.connections_accepted += connections.connections_accepted.load();
+    state.connections_refused += connections.connections_refused.load();
+    state.connections_open += static_cast<uint64_t>(connections.connections_open.load());
+    state.tls_handshakes += connections.tls_handshakes.load();
+    state.tls_handshake_failures += connections.tls_handshake_failures.load();
+  }
   state.replay_bytes = shared_->replay_budget.used();
   return state;
 }

@@ -30,8 +30,9 @@ class Balancer final : public EndpointControl {
     std::string upstream = "tepal";  // The pool's name in the admin API.
     Dispatcher::Options pool;
     ProxyOptions proxy;
-    http::Limits limits;               // Of clients' connections.
-    uint32_t connections_max = 65536;  // Of clients.
+    http::Limits limits;                         // Of clients' connections.
+    uint32_t connections_max = 65536;            // Of clients.
+    std::shared_ptr<net::TlsSource> client_tls;  // For ListenTls.
   };
 
   // kInvalidArgument names the option that makes no sense.
@@ -41,9 +42,11 @@ class Balancer final : public EndpointControl {
   Balancer(std::vector<env::EventLoop*> loops, Options options, uint64_t seed);
   ~Balancer() override;  // As Stop.
 
-  // Clients' addresses; any number. Returns the address with its real port.
+  // Clients' addresses; any number. HTTP/1.1, HTTP/2 and gRPC share each. Returns the address with
+  // its real port.
   Result<env::Address> Listen(const env::Address& address, env::ListenOptions options = {});
   Result<env::Address> ListenOn(int descriptor);
+  Result<env::Address> ListenTls(const env::Address& address, env::ListenOptions options = {});
 
   // An admin server for this pool alone; for several see admin_server.h.
   Result<env::Address> ListenAdmin(const env::Address& address);
@@ -72,6 +75,7 @@ class Balancer final : public EndpointControl {
 
  private:
   AdminServer& Admin();
+  void MakeServers(uint64_t seed);
   void SendCheck(const Dispatcher::Check& check);
   void OnDrained(EndpointId id);
   void Sample();
@@ -83,6 +87,8 @@ class Balancer final : public EndpointControl {
   std::shared_ptr<ProxyHandler::Shared> shared_;
   std::unique_ptr<net::HttpClient> check_client_;
   std::unique_ptr<net::HttpServer> server_;
+  std::unique_ptr<net::HttpServer> tls_server_;  // With the same handlers.
+  int draining_ = 0;
   std::unique_ptr<AdminServer> admin_server_;
   std::map<EndpointId, std::vector<Function<void()>>> on_drained_;
   std::map<EndpointId, TrafficWindow> windows_;

@@ -182,22 +182,22 @@ void Dispatcher::ForgetIfDone(EndpointId id, Instant) {
 
 // Requests.
 
-Dispatcher::Admitted Dispatcher::Admit(Ticket ticket, bool may_wait, Instant now) {
-  const Instant deadline = now + options_.queue_time_max;
+Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
+  const Instant deadline = std::min(now + options_.queue_time_max, asking.deadline);
   // Those who wait come first; Poll lets this one pass if they only wait to avoid an endpoint.
-  if (line_.empty() || !may_wait) {
+  if (line_.empty() || !asking.may_wait) {
     if (Record* record = Pick({})) {
       budget_.OnRequest();
       ++counters_.admitted;
-      return {Admission::kGranted, Take(*record, ticket, deadline, false, now)};
+      return {Admission::kGranted, Take(*record, asking.ticket, deadline, false, now)};
     }
-    if (!may_wait) {
+    if (!asking.may_wait) {
       ++counters_.refused;
       return {Admission::kUnavailable, {}};
     }
   }
   WaitingLine::Entry entry;
-  entry.ticket = ticket;
+  entry.ticket = asking.ticket;
   entry.since = now;
   entry.deadline = deadline;
   if (!line_.PushBack(std::move(entry))) {
@@ -209,20 +209,22 @@ Dispatcher::Admitted Dispatcher::Admit(Ticket ticket, bool may_wait, Instant now
   return {Admission::kWaiting, {}};
 }
 
-Dispatcher::Admitted Dispatcher::Again(const Grant& failed, const std::vector<EndpointId>& tried,
-                                       uint32_t tries, bool unprocessed, Instant now) {
-  if (!unprocessed && !budget_.TryTake()) return {Admission::kNoBudget, {}};
-  const Instant deadline = unprocessed ? failed.deadline : now + options_.queue_time_max;
-  if (Record* record = Pick(tried)) {
-    return {Admission::kGranted, Take(*record, failed.ticket, deadline, !unprocessed, now)};
+Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
+  const Grant& failed = asking.failed;
+  if (!asking.unprocessed && !budget_.TryTake()) return {Admission::kNoBudget, {}};
+  const Instant deadline = asking.unprocessed
+                               ? failed.deadline
+                               : std::min(now + options_.queue_time_max, asking.deadline);
+  if (Record* record = Pick(asking.tried)) {
+    return {Admission::kGranted, Take(*record, failed.ticket, deadline, !asking.unprocessed, now)};
   }
   WaitingLine::Entry entry;
   entry.ticket = failed.ticket;
-  entry.tried = tried;
-  entry.avoid_until = now + RetryDelay(tries == 0 ? 0 : tries - 1);
+  entry.tried = asking.tried;
+  entry.avoid_until = now + RetryDelay(asking.tries == 0 ? 0 : asking.tries - 1);
   entry.since = now;
   entry.deadline = deadline;
-  entry.costs_token = !unprocessed;
+  entry.costs_token = !asking.unprocessed;
   line_.PushFront(std::move(entry));
   return {Admission::kWaiting, {}};
 }
@@ -269,7 +271,8 @@ Dispatcher::Grant Dispatcher::Take(Record& record, Ticket ticket, Instant deadli
   const std::shared_ptr<EndpointTraffic> traffic =
       std::const_pointer_cast<EndpointTraffic>(record.status.traffic);
   traffic->requests.fetch_add(1, std::memory_order_relaxed);
-  return {ticket, record.status.id, record.status.spec.address, traffic, deadline, retry};
+  const EndpointSpec& spec = record.status.spec;
+  return {ticket, record.status.id, spec.address, spec.grpc_address, traffic, deadline, retry};
 }
 
 void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now) {

@@ -45,6 +45,7 @@ class Dispatcher {
     Ticket ticket = 0;
     EndpointId endpoint = 0;
     env::Address address;
+    std::optional<env::Address> grpc_address;
     std::shared_ptr<EndpointTraffic> traffic;
     Instant deadline{};  // Until when the request may wait, should the try reach nobody.
     bool retry = false;  // Holds a place in the retry budget.
@@ -56,6 +57,12 @@ class Dispatcher {
     kFull,         // The line is full.
     kUnavailable,  // No endpoint has room, and the request may not wait.
     kNoBudget,     // For retries only.
+  };
+  // What is known of a new request.
+  struct Asking {
+    Ticket ticket = 0;
+    bool may_wait = true;
+    Instant deadline = Instant::max();  // It is of no use after that.
   };
   struct Admitted {
     Admission admission = Admission::kUnavailable;
@@ -123,12 +130,18 @@ class Dispatcher {
   void Reconfigure(const Options& options, Instant now);
 
   // A new request.
-  Admitted Admit(Ticket ticket, bool may_wait, Instant now);
+  Admitted Admit(const Asking& asking, Instant now);
 
   // Another try for the request whose try `failed` has been finished. `tried`: where it has been;
   // `tries`: how often. With RetryVerdict::kBackInLine `unprocessed` is true, and it costs nothing.
-  Admitted Again(const Grant& failed, const std::vector<EndpointId>& tried, uint32_t tries,
-                 bool unprocessed, Instant now);
+  struct AskingAgain {
+    const Grant& failed;
+    const std::vector<EndpointId>& tried;
+    uint32_t tries = 0;
+    bool unprocessed = false;
+    Instant deadline = Instant::max();  // As in Asking.
+  };
+  Admitted Again(const AskingAgain& asking, Instant now);
 
   // The client of a waiting request has gone. False: it is not waiting; a grant is on its way.
   bool Abandon(Ticket ticket, Instant now);

@@ -46,7 +46,7 @@ double Measure(Shared& shared) {
     Dispatcher::Admitted admitted;
     {
       auto dispatcher = shared.dispatcher.Lock();
-      admitted = (*dispatcher)->Admit(static_cast<Ticket>(i + 1), true, now);
+      admitted = (*dispatcher)->Admit({.ticket = static_cast<Ticket>(i + 1)}, now);
       (*dispatcher)->Poll(now, due);
     }
     auto dispatcher = shared.dispatcher.Lock();

@@ -43,11 +43,11 @@ TEST(DispatcherReconfigureTest, TheLineIsCutAndGrown) {
   options.health.enabled = false;
   options.queue_size_max = 0;
   Dispatcher dispatcher(options, random);
-  EXPECT_EQ(dispatcher.Admit(1, true, kStart).admission, Dispatcher::Admission::kFull);
+  EXPECT_EQ(dispatcher.Admit({.ticket = 1}, kStart).admission, Dispatcher::Admission::kFull);
   options.queue_size_max = 1;
   dispatcher.Reconfigure(options, kStart);
-  EXPECT_EQ(dispatcher.Admit(2, true, kStart).admission, Dispatcher::Admission::kWaiting);
-  EXPECT_EQ(dispatcher.Admit(3, true, kStart).admission, Dispatcher::Admission::kFull);
+  EXPECT_EQ(dispatcher.Admit({.ticket = 2}, kStart).admission, Dispatcher::Admission::kWaiting);
+  EXPECT_EQ(dispatcher.Admit({.ticket = 3}, kStart).admission, Dispatcher::Admission::kFull);
   options.queue_size_max = 0;
   dispatcher.Reconfigure(options, kStart);
   EXPECT_EQ(dispatcher.waiting(), 1u);  // Who waits stays.

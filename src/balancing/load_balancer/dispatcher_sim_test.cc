@@ -210,7 +210,7 @@ class World {
     if (arrived_ < options_.requests)
       Schedule(Exponential(options_.arrival_mean), [this] { Arrive(); });
     request.line_number = ++line_number_;
-    const auto admitted = dispatcher_.Admit(ticket, true, now_);
+    const auto admitted = dispatcher_.Admit({.ticket = ticket}, now_);
     if (admitted.admission == Dispatcher::Admission::kGranted ||
         admitted.admission == Dispatcher::Admission::kWaiting) {
       tokens_ = std::min(tokens_ + options_.dispatcher.retry_budget.share,
@@ -299,8 +299,11 @@ class World {
         request.tried.push_back(request.grant.endpoint);
         const bool unprocessed = verdict == RetryVerdict::kBackInLine;
         const bool may = tokens_ >= 1 || active_retries_ + retries_waiting_ < 3;
-        const auto admitted =
-            dispatcher_.Again(request.grant, request.tried, request.tries, unprocessed, now_);
+        const auto admitted = dispatcher_.Again({.failed = request.grant,
+                                                 .tried = request.tried,
+                                                 .tries = request.tries,
+                                                 .unprocessed = unprocessed},
+                                                now_);
         const bool did = admitted.admission != Dispatcher::Admission::kNoBudget;
         if (!unprocessed && did != may) Problem("retry budget not kept");
         if (!unprocessed && did && tokens_ >= 1) tokens_ -= 1;

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,8 @@ using EndpointId = uint64_t;
 
 struct EndpointSpec {
   env::Address address;
-  std::string name;            // For people; the address when empty.
+  std::optional<env::Address> grpc_address;  // Where gRPC calls go; `address` without it.
+  std::string name;                          // For people; the address when empty.
   std::string slot;            // What the server owns ("cpu 0", "MIG 1g.10gb 3"); may be empty.
   uint32_t weight = 1;         // Share of the load relative to the others; at least 1.
   uint32_t in_flight_max = 0;  // Requests at a time; 0: no limit.

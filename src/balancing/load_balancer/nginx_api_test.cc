@@ -135,7 +135,7 @@ TEST_F(NginxApiTest, RootsListWhatIsBelow) {
 TEST_F(NginxApiTest, PeersHaveTheShapeThatMonitoringReads) {
   Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000", "weight": 3, "max_conns": 20})");
   EXPECT_EQ(last_.location, "/api/9/http/upstreams/backend/servers/1");
-  (void)control_.dispatcher().Admit(1, true, Instant(101s));
+  (void)control_.dispatcher().Admit({.ticket = 1}, Instant(101s));
   const json::Value all = Ask("GET", "/api/9/http/upstreams/");
   EXPECT_EQ(Text(all, "backend.peers.0.server"), "10.0.0.1:8000");
   EXPECT_EQ(Text(all, "backend.peers.0.state"), "up");

@@ -144,22 +144,19 @@ void Pool::Arm() {
 
 // Requests.
 
-Pool::Admitted Pool::Admit(Ticket ticket, bool may_wait, Instant now) {
-  return With(now, [&](Dispatcher& d, Instant t) { return d.Admit(ticket, may_wait, t); });
+Pool::Admitted Pool::Admit(const Dispatcher::Asking& asking, Instant now) {
+  return With(now, [&](Dispatcher& d, Instant t) { return d.Admit(asking, t); });
 }
 
-Pool::Admitted Pool::Again(const Grant& failed, const std::vector<EndpointId>& tried,
-                           uint32_t tries, bool unprocessed, Instant now) {
-  return With(
-      now, [&](Dispatcher& d, Instant t) { return d.Again(failed, tried, tries, unprocessed, t); });
+Pool::Admitted Pool::Again(const Dispatcher::AskingAgain& asking, Instant now) {
+  return With(now, [&](Dispatcher& d, Instant t) { return d.Again(asking, t); });
 }
 
-bool Pool::Rescue(const Grant& suspected, const std::vector<EndpointId>& tried, uint32_t tries,
-                  Instant now, Admitted& admitted) {
+bool Pool::Rescue(const Dispatcher::AskingAgain& asking, Instant now, Admitted& admitted) {
   return With(now, [&](Dispatcher& d, Instant t) {
     if (!d.retry_budget().CanTake()) return false;
-    d.Finish(suspected, TryEnd::kSuspected, 0, t);
-    admitted = d.Again(suspected, tried, tries, false, t);
+    d.Finish(asking.failed, TryEnd::kSuspected, 0, t);
+    admitted = d.Again(asking, t);
     return true;
   });
 }

@@ -57,12 +57,11 @@ class Pool : public std::enable_shared_from_this<Pool> {
   }
 
   // As the dispatcher has them. `now` is the caller's loop's.
-  Admitted Admit(Ticket ticket, bool may_wait, Instant now);
-  Admitted Again(const Grant& failed, const std::vector<EndpointId>& tried, uint32_t tries,
-                 bool unprocessed, Instant now);
-  // Ends the try and begins another, or does neither: false when the budget has no token.
-  bool Rescue(const Grant& suspected, const std::vector<EndpointId>& tried, uint32_t tries,
-              Instant now, Admitted& admitted);
+  Admitted Admit(const Dispatcher::Asking& asking, Instant now);
+  Admitted Again(const Dispatcher::AskingAgain& asking, Instant now);
+  // Ends the try (`asking.failed`) and begins another, or does neither: false when the budget has
+  // no token.
+  bool Rescue(const Dispatcher::AskingAgain& asking, Instant now, Admitted& admitted);
   bool Abandon(Ticket ticket, Instant now);
   void Finish(const Grant& grant, TryEnd end, int status, Instant now);
 

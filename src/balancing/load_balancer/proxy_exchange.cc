@@ -5,15 +5,12 @@
 
 #include "core/base/check.h"
 #include "core/base/text.h"
-#include "core/json/writer.h"
 #include "core/telemetry/log.h"
+#include "network/http/grpc_text.h"
 
 namespace tepal::lb {
 
 namespace {
-
-constexpr size_t kAnswerPiece = 64 * 1024;
-constexpr uint32_t kHttp2Cancel = 8;
 
 std::string NewRequestId(env::Random& random) {
   constexpr char kHex[] = "0123456789abcdef";
@@ -27,66 +24,13 @@ std::string NewRequestId(env::Random& random) {
 
 }  // namespace
 
-class ProxyExchange::ClientSide final : public http::RequestReceiver {
- public:
-  explicit ClientSide(std::shared_ptr<ProxyExchange> exchange) : exchange_(std::move(exchange)) {}
-
-  std::span<std::byte> BodyRoom(size_t expected) override {
-    return exchange_->RequestRoom(expected);
-  }
-  void OnBody(size_t bytes) override { Hold()->OnRequestBody(bytes); }
-  void OnRequestEnd(const http::Headers&) override { Hold()->OnRequestEnd(); }
-  void OnReset(const Status&) override { Hold()->OnClientGone(); }
-  void OnSendRoom() override { Hold()->OnClientRoom(); }
-
- private:
-  // An answer may end the exchange, and this object with it, within the call.
-  std::shared_ptr<ProxyExchange> Hold() { return exchange_; }
-  const std::shared_ptr<ProxyExchange> exchange_;
-};
-
-// What comes of a try that was given up is ignored.
-class ProxyExchange::EndpointSide final : public http::ResponseReceiver {
- public:
-  EndpointSide(std::shared_ptr<ProxyExchange> exchange, uint64_t attempt)
-      : exchange_(std::move(exchange)), attempt_(attempt) {}
-
-  std::span<std::byte> BodyRoom(size_t expected) override {
-    return current() ? exchange_->AnswerRoom(expected) : std::span<std::byte>(waste_);
-  }
-  void OnBody(size_t bytes) override {
-    if (current()) Hold()->OnAnswerBody(bytes);
-  }
-  void OnResponse(http::ResponseHead head) override {
-    if (current()) Hold()->OnAnswer(std::move(head));
-  }
-  void OnResponseEnd(const http::Headers& trailers) override {
-    if (current()) Hold()->OnAnswerEnd(trailers);
-  }
-  void OnFailure(const Failure& failure) override {
-    if (current()) Hold()->OnTryFailed(failure);
-  }
-  void OnSendRoom() override {
-    if (current()) Hold()->OnEndpointRoom();
-  }
-
- private:
-  bool current() const {
-    return exchange_->phase_ == Phase::kTrying && exchange_->attempt_ == attempt_;
-  }
-  std::shared_ptr<ProxyExchange> Hold() { return exchange_; }
-
-  const std::shared_ptr<ProxyExchange> exchange_;
-  const uint64_t attempt_;
-  std::byte waste_[1024];
-};
-
 ProxyExchange::ProxyExchange(ProxyHandler& handler, http::RequestHead head,
-                             http::ResponseSender& sender, RouteKind route)
+                             http::ResponseSender& sender, RouteKind route, bool grpc)
     : handler_(handler),
       head_(std::move(head)),
       sender_(&sender),
       route_(route),
+      grpc_(grpc),
       begun_(handler.loop_.Now()),
       ticket_(handler.NewTicket()),
       body_(head_.has_body ? head_.content_length : 0, options().replay_bytes_max,
@@ -110,10 +54,6 @@ void ProxyExchange::PrepareHead() {
   headers.Remove("expect");  // The client has been told to continue by us.
 }
 
-std::unique_ptr<http::RequestReceiver> ProxyExchange::NewClientSide() {
-  return std::make_unique<ClientSide>(shared_from_this());
-}
-
 void ProxyExchange::Begin() {
   if (route_ == RouteKind::kChangesOneReplica && !options().allow_changes) {
     statistics().refused.Add();
@@ -121,8 +61,14 @@ void ProxyExchange::Begin() {
                                    " would change one replica of many; send it to each replica, or "
                                    "allow it with --allow-replica-changes"));
   }
+  // One that is malformed is for the endpoint to refuse.
+  if (grpc_) {
+    const Result<Instant> deadline = http::GrpcDeadline(head_.headers, begun_);
+    if (deadline.ok()) deadline_ = *deadline;
+  }
   const bool fits = head_.content_length.value_or(0) <= body_.keep_max();
-  if (request_ended_ || !fits || body_.keep_max() == 0) Ask();
+  const bool whole_first = fits && body_.keep_max() > 0 && route_ != RouteKind::kCall;
+  if (request_ended_ || !whole_first) Ask();
 }
 
 // The client's side.
@@ -142,10 +88,13 @@ std::span<std::byte> ProxyExchange::RequestRoom(size_t expected) {
 void ProxyExchange::OnRequestBody(size_t bytes) {
   Buffer piece = body_.Received(bytes);
   statistics().bytes_received.Add(bytes);
+  if (cut_short_) return body_.Drop();
+  if (route_ == RouteKind::kCall) boundary_.Feed(piece.bytes());
   switch (phase_) {
     case Phase::kCollecting:
+      if (grpc_) LearnSize();
       // Of unknown length, and longer than what can be kept: it streams from here on.
-      if (body_.full() && !head_.content_length.has_value()) Ask();
+      if (phase_ == Phase::kCollecting && body_.full() && !head_.content_length.has_value()) Ask();
       return;
     case Phase::kWaiting:
       return;
@@ -155,23 +104,54 @@ void ProxyExchange::OnRequestBody(size_t bytes) {
       BufferList list;
       list.push_back(std::move(piece));
       if (upstream_ != nullptr) upstream_->sender().Write(std::move(list));
-      return;
+      break;
     }
     case Phase::kDone:
       body_.Drop();
       return;
   }
+  if (bytes_until_end_.has_value()) {
+    *bytes_until_end_ -= std::min(bytes, *bytes_until_end_);
+    EndAtBoundary();
+  }
+}
+
+// A unary call says with its first bytes how long it is.
+void ProxyExchange::LearnSize() {
+  if (body_.pieces().empty() || head_.content_length.has_value()) return;
+  const Buffer& first = body_.pieces().front();
+  if (first.size() < kGrpcPrefixBytes || body_.length().has_value()) return;
+  body_.Learn(GrpcFrameSize(first.bytes()));
+  if (*body_.length() > body_.keep_max()) Ask();
 }
 
 void ProxyExchange::OnRequestEnd() {
-  request_ended_ = true;
+  if (std::exchange(request_ended_, true)) return;
   if (phase_ == Phase::kCollecting) {
     // Whatever was announced, this is what there is.
-    head_.content_length = body_.size();
+    if (!grpc_) head_.content_length = body_.size();
     Ask();
   } else if (phase_ == Phase::kTrying && upstream_ != nullptr) {
     upstream_->sender().Finish();
   }
+}
+
+// A call that could go on for ever is ended between two of its messages, and its answers to those
+// before still come.
+void ProxyExchange::OnClientDrain(size_t bytes_waiting) {
+  if (route_ != RouteKind::kCall || phase_ == Phase::kDone || request_ended_) return;
+  if (phase_ == Phase::kWaiting) {
+    if (handler_.waiting_.erase(ticket_) > 0) (void)handler_.pool_->Abandon(ticket_, Now());
+    return AnswerError(503, "the balancer is stopping");
+  }
+  bytes_until_end_ = bytes_waiting;
+  EndAtBoundary();
+}
+
+void ProxyExchange::EndAtBoundary() {
+  if (cut_short_ || request_ended_ || *bytes_until_end_ > 0 || !boundary_.reached()) return;
+  cut_short_ = true;
+  OnRequestEnd();
 }
 
 void ProxyExchange::OnClientGone() {
@@ -205,7 +185,8 @@ void ProxyExchange::ResumeRequest() {
 
 void ProxyExchange::Ask() {
   phase_ = Phase::kWaiting;
-  OnAdmitted(handler_.pool_->Admit(ticket_, route_ != RouteKind::kHealth, Now()));
+  OnAdmitted(handler_.pool_->Admit(
+      {.ticket = ticket_, .may_wait = route_ != RouteKind::kHealth, .deadline = deadline_}, Now()));
 }
 
 void ProxyExchange::OnAdmitted(const Pool::Admitted& admitted) {
@@ -229,12 +210,32 @@ void ProxyExchange::OnAdmitted(const Pool::Admitted& admitted) {
 void ProxyExchange::OnGranted(const Pool::Grant& grant) { StartTry(grant); }
 
 void ProxyExchange::OnExpired() {
-  AnswerError(503, last_error_.empty()
-                       ? std::string("no endpoint became free in time")
-                       : Concat("no endpoint became free in time; the last try: ", last_error_));
+  const std::string last =
+      last_error_.empty() ? std::string() : Concat("; the last try: ", last_error_);
+  if (Late()) return AnswerError(504, Concat("no endpoint was free before the deadline", last));
+  AnswerError(503, Concat("no endpoint became free in time", last));
 }
 
 // Tries.
+
+const env::Address& ProxyExchange::AddressOfTry() const {
+  return grpc_ && grant_.grpc_address.has_value() ? *grant_.grpc_address : grant_.address;
+}
+
+http::RequestHead ProxyExchange::HeadOfTry() const {
+  http::RequestHead head = head_;
+  if (deadline_ != Instant::max()) {
+    const Duration left = std::max<Duration>(deadline_ - Now(), 1ns);
+    head.headers.Set("grpc-timeout", http::FormatGrpcTimeout(left));
+  }
+  return head;
+}
+
+// A call's answer may begin as late as it likes.
+Instant ProxyExchange::LimitOfTry() const {
+  if (route_ == RouteKind::kCall) return deadline_;
+  return std::min(try_begun_ + options().try_time_max, deadline_);
+}
 
 void ProxyExchange::StartTry(const Pool::Grant& grant) {
   phase_ = Phase::kTrying;
@@ -243,14 +244,13 @@ void ProxyExchange::StartTry(const Pool::Grant& grant) {
   const uint64_t attempt = ++attempt_;
   try_begun_ = Now();
   holding_ = answer_begun_ = answer_paused_ = false;
-  answer_filled_ = 0;
-  answer_body_ = Buffer();
-  try_position_ = handler_.AddTry(*this);
+  answer_body_.reset();
+  try_position_ = handler_.AddTry(*this, LimitOfTry());
 
   sending_ = true;
   const bool whole = request_ended_ && body_.size() == 0;
-  auto upstream = handler_.client_->Send(
-      grant.address, head_, whole, std::make_unique<EndpointSide>(shared_from_this(), attempt));
+  net::HttpClient& client = grpc_ ? *handler_.grpc_client_ : *handler_.client_;
+  auto upstream = client.Send(AddressOfTry(), HeadOfTry(), whole, NewEndpointSide(attempt));
   sending_ = false;
   if (failed_at_once_.has_value())
     return OnTryFailed(*std::exchange(failed_at_once_, std::nullopt));
@@ -274,7 +274,7 @@ void ProxyExchange::LeaveTry() {
 RetryFacts ProxyExchange::Facts(TryEnd end) const {
   RetryFacts facts;
   facts.end = end;
-  facts.status = answer_.status;
+  facts.status = answer_status_;
   facts.route = route_;
   facts.body_kept = body_.kept();
   facts.answer_begun = answer_begun_;
@@ -286,7 +286,7 @@ void ProxyExchange::CountTry(TryEnd end) {
   EndpointTraffic& traffic = *grant_.traffic;
   if (end == TryEnd::kAnswered) {
     const int64_t time_us = ToMicroseconds(Now() - try_begun_);
-    traffic.CountResponse(answer_.status);
+    traffic.CountResponse(answer_status_);
     traffic.time_us.fetch_add(static_cast<uint64_t>(time_us), std::memory_order_relaxed);
     traffic.latency.Record(time_us);
   } else if (end == TryEnd::kCancelled) {
@@ -301,7 +301,7 @@ void ProxyExchange::EndTry(TryEnd end, const http::Headers* trailers) {
   if (verdict == RetryVerdict::kGoOnWaiting) return;
   LeaveTry();
   CountTry(end);
-  handler_.pool_->Finish(grant_, end, answer_.status, Now());
+  handler_.pool_->Finish(grant_, end, answer_status_, Now());
   if (end == TryEnd::kUnprocessed) ++tries_unprocessed_;
   switch (verdict) {
     case RetryVerdict::kAgain:
@@ -311,9 +311,7 @@ void ProxyExchange::EndTry(TryEnd end, const http::Headers* trailers) {
     case RetryVerdict::kPassOn:
       return PassOn(trailers);
     case RetryVerdict::kBreakOff:
-      statistics().broken_off.Add();
-      if (sender_ != nullptr) std::exchange(sender_, nullptr)->Reset(kHttp2Cancel);
-      return Done(0);
+      return BreakOff();
     case RetryVerdict::kForget:
       return Done(0);
     case RetryVerdict::kFail:
@@ -325,16 +323,31 @@ void ProxyExchange::EndTry(TryEnd end, const http::Headers* trailers) {
 void ProxyExchange::TryAgain(bool unprocessed, TryEnd end) {
   telemetry::LogVerbose(1, Concat("balancer: trying again after endpoint ", grant_.endpoint, ": ",
                                   last_error_.empty() ? "answered 503" : last_error_));
+  const bool may_pass_on = end == TryEnd::kAnswered && holding_;
+  if (Late()) return may_pass_on ? PassOn(nullptr) : Fail(TryEnd::kTimedOut);
   tried_.push_back(grant_.endpoint);
-  const Pool::Admitted admitted = handler_.pool_->Again(grant_, tried_, tries_, unprocessed, Now());
+  const Pool::Admitted admitted = handler_.pool_->Again({.failed = grant_,
+                                                         .tried = tried_,
+                                                         .tries = tries_,
+                                                         .unprocessed = unprocessed,
+                                                         .deadline = deadline_},
+                                                        Now());
   if (admitted.admission != Dispatcher::Admission::kNoBudget) return OnAdmitted(admitted);
-  if (end == TryEnd::kAnswered && holding_) return PassOn(nullptr);
+  if (may_pass_on) return PassOn(nullptr);
   Fail(end);
 }
 
 void ProxyExchange::OnTryTimedOut() {
-  last_error_ = Concat("no answer within ", ToMilliseconds(options().try_time_max), " ms");
-  EndTry(TryEnd::kTimedOut);
+  if (!Late()) {
+    last_error_ = Concat("no answer within ", ToMilliseconds(options().try_time_max), " ms");
+    return EndTry(TryEnd::kTimedOut);
+  }
+  // The client's doing, and not the endpoint's.
+  LeaveTry();
+  CountTry(TryEnd::kCancelled);
+  handler_.pool_->Finish(grant_, TryEnd::kCancelled, 0, Now());
+  AnswerError(504, Concat("endpoint ", AddressOfTry().ToString(),
+                          " has not answered before the request's deadline"));
 }
 
 void ProxyExchange::OnSuspected() {
@@ -343,7 +356,9 @@ void ProxyExchange::OnSuspected() {
   std::vector<EndpointId> tried = tried_;
   tried.push_back(suspected.endpoint);
   Pool::Admitted admitted;
-  if (!handler_.pool_->Rescue(suspected, tried, tries_, Now(), admitted)) return;
+  const Dispatcher::AskingAgain asking{
+      .failed = suspected, .tried = tried, .tries = tries_, .deadline = deadline_};
+  if (!handler_.pool_->Rescue(asking, Now(), admitted)) return;
   last_error_ = "the endpoint failed its health checks";
   tried_ = std::move(tried);
   LeaveTry();
@@ -351,118 +366,11 @@ void ProxyExchange::OnSuspected() {
   OnAdmitted(admitted);
 }
 
-// The endpoint's side.
-
-void ProxyExchange::OnAnswer(http::ResponseHead head) {
-  if (try_position_.has_value()) handler_.RemoveTry(*std::exchange(try_position_, std::nullopt));
-  answer_ = std::move(head);
-  holding_ = !answer_.has_body ||
-             (answer_.content_length.has_value() &&
-              *answer_.content_length <= options().hold_bytes_max && route_ != RouteKind::kStream);
-  if (holding_) {
-    if (answer_.has_body) {
-      answer_body_ = Buffer::Allocate(static_cast<size_t>(*answer_.content_length));
-    }
-    return;
-  }
-  if (JudgeTry(Facts(TryEnd::kAnswered), options().tries_max) == RetryVerdict::kAgain) {
-    return EndTry(TryEnd::kAnswered);
-  }
-  answer_begun_ = true;
-  if (sender_ != nullptr) sender_->Start(answer_);
-}
-
-std::span<std::byte> ProxyExchange::AnswerRoom(size_t expected) {
-  if (!holding_) {
-    if (sender_ != nullptr && sender_->unsent_bytes() >= handler_.client_high_water_) {
-      answer_paused_ = true;
-      return {};
-    }
-    if (answer_filled_ == answer_body_.size()) {
-      answer_body_ = Buffer::Allocate(std::clamp<size_t>(expected, kAnswerPiece, 4 * kAnswerPiece));
-      answer_filled_ = 0;
-    }
-  }
-  return {answer_body_.data() + answer_filled_, answer_body_.size() - answer_filled_};
-}
-
-void ProxyExchange::OnAnswerBody(size_t bytes) {
-  grant_.traffic->bytes_received.fetch_add(bytes, std::memory_order_relaxed);
-  answer_filled_ += bytes;
-  if (holding_ || sender_ == nullptr) return;
-  statistics().bytes_sent.Add(bytes);
-  BufferList list;
-  list.push_back(answer_body_.Slice(answer_filled_ - bytes, bytes));
-  sender_->Write(std::move(list));
-}
-
-void ProxyExchange::OnAnswerEnd(const http::Headers& trailers) {
-  EndTry(TryEnd::kAnswered, &trailers);
-}
-
-void ProxyExchange::OnTryFailed(const http::ResponseReceiver::Failure& failure) {
-  if (sending_) {
-    failed_at_once_ = failure;
-    return;
-  }
-  last_error_ = failure.why.message();
-  EndTry(failure.unprocessed ? TryEnd::kUnprocessed : TryEnd::kConnectionLost);
-}
-
-void ProxyExchange::OnEndpointRoom() { ResumeRequest(); }
-
-// The answer.
-
-void ProxyExchange::PassOn(const http::Headers* trailers) {
-  const int status = answer_.status;
-  http::ResponseSender* const sender = std::exchange(sender_, nullptr);
-  if (sender == nullptr) return Done(0);
-  if (answer_begun_) {
-    sender->Finish(trailers != nullptr && !trailers->empty() ? trailers : nullptr);
-    return Done(status);
-  }
-  if (SpeaksOfOneReplica(head_.path())) {
-    answer_.headers.Set("x-tepal-endpoint", grant_.address.ToString());
-  }
-  statistics().bytes_sent.Add(answer_body_.size());
-  if (head_.method == "HEAD" || !answer_.has_body) {
-    sender->Start(std::move(answer_));
-    sender->Finish();
-  } else {
-    BufferList body;
-    body.push_back(std::move(answer_body_));
-    sender->Respond(std::move(answer_), std::move(body));
-  }
-  Done(status);
-}
-
-void ProxyExchange::Fail(TryEnd end) {
-  const bool late = end == TryEnd::kTimedOut || end == TryEnd::kSuspected;
-  AnswerError(late ? 504 : 502,
-              Concat("endpoint ", grant_.address.ToString(), " failed: ", last_error_));
-}
-
-void ProxyExchange::AnswerError(int status, std::string message) {
-  http::ResponseHead head;
-  head.status = status;
-  head.headers.Add("content-type", "application/json");
-  if (status == 503) head.headers.Add("retry-after", "1");
-  if (const auto id = head_.headers.Get("x-request-id")) head.headers.Add("x-request-id", *id);
-  json::Writer text;
-  text.BeginObject().Key("error").String(message).EndObject();
-  if (status >= 500) statistics().failed.Add();
-  http::ResponseSender* const sender = std::exchange(sender_, nullptr);
-  BufferList body;
-  body.push_back(Buffer::Copy(text.text()));
-  if (sender != nullptr) sender->Respond(std::move(head), std::move(body));
-  Done(status);
-}
-
 void ProxyExchange::Done(int status) {
   TEPAL_CHECK(phase_ != Phase::kDone);
   phase_ = Phase::kDone;
   body_.Drop();
-  answer_body_ = Buffer();
+  answer_body_.reset();
   ProxyStatistics& s = statistics();
   s.active.fetch_sub(1, std::memory_order_relaxed);
   if (status >= 100 && status < 600) {

@@ -5,8 +5,8 @@
 //                                                  ^            |
 //                                                  +-- again ---+   (retry.h says when)
 //
-// Held by the receivers that the two sessions own, and by the handler while it waits. Owned by one
-// loop.
+// proxy_exchange.cc has the client's side and the tries, proxy_answer.cc what comes back. Held by
+// the receivers that the two sessions own, and by the handler while it waits. Owned by one loop.
 
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "balancing/load_balancer/grpc_terms.h"
 #include "balancing/load_balancer/proxy_handler.h"
 #include "balancing/load_balancer/replay_body.h"
 
@@ -23,7 +24,7 @@ namespace tepal::lb {
 class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
  public:
   ProxyExchange(ProxyHandler& handler, http::RequestHead head, http::ResponseSender& sender,
-                RouteKind route);
+                RouteKind route, bool grpc);
 
   // Makes the client's side; then Begin, once.
   std::unique_ptr<http::RequestReceiver> NewClientSide();
@@ -35,7 +36,6 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void OnTryTimedOut();
   void OnSuspected();
   EndpointId endpoint() const { return grant_.endpoint; }
-  Instant try_begun() const { return try_begun_; }
 
  private:
   class ClientSide;
@@ -48,7 +48,10 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void OnRequestEnd();
   void OnClientGone();
   void OnClientRoom();
+  void OnClientDrain(size_t bytes_waiting);
   void ResumeRequest();
+  void LearnSize();
+  void EndAtBoundary();
 
   // The endpoint's side.
   void OnAnswer(http::ResponseHead head);
@@ -57,17 +60,26 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void OnAnswerEnd(const http::Headers& trailers);
   void OnTryFailed(const http::ResponseReceiver::Failure& failure);
   void OnEndpointRoom();
+  std::unique_ptr<http::ResponseReceiver> NewEndpointSide(uint64_t attempt);
+  bool MayHold() const;
+  void StreamAnswer();
 
   void PrepareHead();
   void Ask();
   void OnAdmitted(const Pool::Admitted& admitted);
   void StartTry(const Pool::Grant& grant);
+  http::RequestHead HeadOfTry() const;
+  Instant LimitOfTry() const;
+  const env::Address& AddressOfTry() const;
   void LeaveTry();
   void EndTry(TryEnd end, const http::Headers* trailers = nullptr);
+  bool Late() const { return Now() >= deadline_; }
   RetryFacts Facts(TryEnd end) const;
   void CountTry(TryEnd end);
   void TryAgain(bool unprocessed, TryEnd end);
   void PassOn(const http::Headers* trailers);
+  void PassOnHeld(http::ResponseSender& sender, const http::Headers* trailers);
+  void BreakOff();
   void Fail(TryEnd end);
   void AnswerError(int status, std::string message);
   void Done(int status);
@@ -80,13 +92,18 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   http::RequestHead head_;
   http::ResponseSender* sender_;  // Null when the client's exchange is over.
   const RouteKind route_;
+  const bool grpc_;
   const Instant begun_;
+  Instant deadline_ = Instant::max();  // By grpc-timeout.
   const Ticket ticket_;
   Phase phase_ = Phase::kCollecting;
 
   ReplayBody body_;
   bool request_ended_;
   bool request_paused_ = false;
+  GrpcBoundary boundary_;                  // Of kCall's request.
+  std::optional<size_t> bytes_until_end_;  // The server drains: the call ends after so many.
+  bool cut_short_ = false;                 // And has.
 
   Pool::Grant grant_;  // Of the latest try.
   uint64_t attempt_ = 0;
@@ -97,15 +114,15 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   std::unique_ptr<net::HttpClient::Exchange> upstream_;
   bool sending_ = false;
   std::optional<http::ResponseReceiver::Failure> failed_at_once_;
-  std::optional<ProxyHandler::TryList::iterator> try_position_;  // While there is no head.
+  std::optional<ProxyHandler::Tries::iterator> try_position_;  // While there is no head.
   std::string last_error_;
 
   http::ResponseHead answer_;
+  int answer_status_ = 0;      // As HTTP's, also of a gRPC call.
   bool holding_ = false;       // The answer is collected before it is passed on.
   bool answer_begun_ = false;  // It is being streamed.
   bool answer_paused_ = false;
-  Buffer answer_body_;
-  size_t answer_filled_ = 0;
+  std::optional<ReplayBody> answer_body_;
 };
 
 }  // namespace tepal::lb

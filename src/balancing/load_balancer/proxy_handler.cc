@@ -3,8 +3,19 @@
 #include <utility>
 
 #include "balancing/load_balancer/proxy_exchange.h"
+#include "network/http/grpc_text.h"
 
 namespace tepal::lb {
+
+namespace {
+
+net::HttpClient::Options ClientOptions(const ProxyOptions& options, bool http2) {
+  net::HttpClient::Options client = options.client;
+  client.http2 = http2;
+  return client;
+}
+
+}  // namespace
 
 ProxyHandler::ProxyHandler(env::EventLoop& loop, std::shared_ptr<Pool> pool,
                            std::shared_ptr<Shared> shared, uint64_t seed)
@@ -12,7 +23,8 @@ ProxyHandler::ProxyHandler(env::EventLoop& loop, std::shared_ptr<Pool> pool,
       pool_(std::move(pool)),
       shared_(std::move(shared)),
       random_(seed),
-      client_(std::make_unique<net::HttpClient>(loop, shared_->options.client)),
+      client_(std::make_unique<net::HttpClient>(loop, ClientOptions(shared_->options, false))),
+      grpc_client_(std::make_unique<net::HttpClient>(loop, ClientOptions(shared_->options, true))),
       client_high_water_(shared_->options.server_limits.send_high_water_bytes) {
   member_ = pool_->Join(loop, *this);
 }
@@ -21,13 +33,16 @@ ProxyHandler::~ProxyHandler() {
   pool_->Leave(member_);
   loop_.Cancel(try_timer_);
   client_.reset();
+  grpc_client_.reset();
 }
 
 std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead head,
                                                                http::ResponseSender& sender) {
   shared_->statistics.requests.Add();
-  const RouteKind route = ClassifyRoute(head.method, head.path());
-  auto exchange = std::make_shared<ProxyExchange>(*this, std::move(head), sender, route);
+  const bool grpc = http::IsGrpcRequest(head);
+  const RouteKind route =
+      grpc ? ClassifyGrpc(head.path()) : ClassifyRoute(head.method, head.path());
+  auto exchange = std::make_shared<ProxyExchange>(*this, std::move(head), sender, route, grpc);
   auto receiver = exchange->NewClientSide();
   exchange->Begin();
   return receiver;
@@ -47,32 +62,30 @@ void ProxyHandler::OnExpired(Ticket ticket) {
 
 void ProxyHandler::OnSuspected(EndpointId endpoint) {
   std::vector<std::shared_ptr<ProxyExchange>> suspected;
-  for (ProxyExchange* exchange : tries_) {
+  for (const auto& [limit, exchange] : tries_) {
     if (exchange->endpoint() == endpoint) suspected.push_back(exchange->shared_from_this());
   }
   for (const auto& exchange : suspected) exchange->OnSuspected();
 }
 
-ProxyHandler::TryList::iterator ProxyHandler::AddTry(ProxyExchange& exchange) {
-  tries_.push_back(&exchange);
-  if (try_timer_ == 0) ArmTryTimer();
-  return std::prev(tries_.end());
+ProxyHandler::Tries::iterator ProxyHandler::AddTry(ProxyExchange& exchange, Instant limit) {
+  const auto added = tries_.emplace(limit, &exchange);
+  if (limit != Instant::max() && (try_timer_ == 0 || limit < try_timer_at_)) ArmTryTimer();
+  return added;
 }
-
-void ProxyHandler::RemoveTry(TryList::iterator position) { tries_.erase(position); }
 
 // The timer stays armed for a try that has ended; it then looks for the next.
 void ProxyHandler::ArmTryTimer() {
-  if (tries_.empty()) return;
-  try_timer_ = loop_.RunAt(tries_.front()->try_begun() + shared_->options.try_time_max,
-                           [this] { OnTryTimer(); });
+  if (tries_.empty() || tries_.begin()->first == Instant::max()) return;
+  if (try_timer_ != 0) loop_.Cancel(try_timer_);
+  try_timer_at_ = tries_.begin()->first;
+  try_timer_ = loop_.RunAt(try_timer_at_, [this] { OnTryTimer(); });
 }
 
 void ProxyHandler::OnTryTimer() {
   try_timer_ = 0;
-  while (!tries_.empty() &&
-         tries_.front()->try_begun() + shared_->options.try_time_max <= loop_.Now()) {
-    const auto late = tries_.front()->shared_from_this();
+  while (!tries_.empty() && tries_.begin()->first <= loop_.Now()) {
+    const auto late = tries_.begin()->second->shared_from_this();
     late->OnTryTimedOut();
   }
   if (try_timer_ == 0) ArmTryTimer();

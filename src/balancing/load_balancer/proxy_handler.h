@@ -7,14 +7,19 @@
 // the endpoint failed, 503 (with Retry-After) there was none in time, 504 it did not answer in
 // time, 403 for requests that would change one replica of many.
 //
+// gRPC is balanced call by call, over HTTP/2 connections to the endpoints that many calls share:
+// unary calls as above, others passed through message by message as they come. Errors of the
+// balancer's own are then UNAVAILABLE, DEADLINE_EXCEEDED and PERMISSION_DENIED, and grpc-timeout is
+// passed on with what is left of it.
+//
 // Headers: hop-by-hop fields are the sessions' business; Host and everything else is passed on as
 // it came, x-request-id is added when there is none, x-forwarded-for and x-forwarded-proto are
-// appended. Owned by one loop; made by the factory of net::HttpServer.
+// appended. Owned by one loop, shared by the handlers of its doors.
 
 #pragma once
 
 #include <cstdint>
-#include <list>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
@@ -30,11 +35,12 @@ struct ProxyOptions {
   size_t replay_bytes_max = 1u << 20;          // Request bodies up to this are kept for retries.
   size_t replay_total_bytes_max = 256u << 20;  // All of them together.
   size_t hold_bytes_max = 1u << 20;            // Answers up to this are held until complete.
+  size_t hold_total_bytes_max = 256u << 20;    // All of them together.
   Duration try_time_max = 30s;                 // For the head of an endpoint's answer.
   uint32_t tries_max = kTriesMax;              // See retry.h.
   bool allow_changes = false;                  // Pass on what changes one replica of many.
-  net::HttpClient::Options client;
-  http::Limits server_limits;  // Of the server that the handler is made for.
+  net::HttpClient::Options client;             // Its `http2` is set by the handler.
+  http::Limits server_limits;                  // Of the server that the handler is made for.
 };
 
 class ProxyExchange;
@@ -43,9 +49,13 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
  public:
   // What the proxies of all loops share; thread-safe.
   struct Shared {
-    explicit Shared(const ProxyOptions& o) : options(o), replay_budget(o.replay_total_bytes_max) {}
+    explicit Shared(const ProxyOptions& o)
+        : options(o),
+          replay_budget(o.replay_total_bytes_max),
+          hold_budget(o.hold_total_bytes_max) {}
     const ProxyOptions options;
     Budget replay_budget;
+    Budget hold_budget;
     ProxyStatistics statistics;
   };
 
@@ -59,15 +69,15 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
 
  private:
   friend class ProxyExchange;
-  using TryList = std::list<ProxyExchange*>;
+  using Tries = std::multimap<Instant, ProxyExchange*>;
 
   bool OnGranted(const Pool::Grant& grant) override;
   void OnExpired(Ticket ticket) override;
   void OnSuspected(EndpointId endpoint) override;
 
-  // Tries without a head, oldest first: all have the same time limit, so one timer does.
-  TryList::iterator AddTry(ProxyExchange& exchange);
-  void RemoveTry(TryList::iterator position);
+  // Tries without a head, by the moment that they have until then.
+  Tries::iterator AddTry(ProxyExchange& exchange, Instant limit);
+  void RemoveTry(Tries::iterator position) { tries_.erase(position); }
   void ArmTryTimer();
   void OnTryTimer();
 
@@ -78,11 +88,13 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   const std::shared_ptr<Shared> shared_;
   env::SeededRandom random_;
   std::unique_ptr<net::HttpClient> client_;
+  std::unique_ptr<net::HttpClient> grpc_client_;
   uint32_t member_ = 0;
   uint64_t tickets_ = 0;
   std::unordered_map<Ticket, std::shared_ptr<ProxyExchange>> waiting_;
-  TryList tries_;
+  Tries tries_;
   env::EventLoop::TimerId try_timer_ = 0;
+  Instant try_timer_at_{};
   const size_t client_high_water_;
 };
 

@@ -1,8 +1,8 @@
-// A request's body on its way through: received in pieces, kept while it may have to be sent again.
+// A body on its way through: received in pieces, kept while it may have to be sent (again).
 //
 // Up to `keep_max` bytes are kept (fewer when the declared length is smaller), reserved in a budget
-// that all requests share; when that is full nothing is kept, and the body can only stream. Owned
-// by one loop.
+// that all bodies share: at once when the length is known, as the body grows otherwise. When the
+// budget is full nothing more is kept, and the body can only stream. Owned by one loop.
 
 #pragma once
 
@@ -23,6 +23,10 @@ class ReplayBody {
   ReplayBody(const ReplayBody&) = delete;
   ReplayBody& operator=(const ReplayBody&) = delete;
 
+  // How long the body will be, learned after its first bytes. Only sizes what is allocated.
+  void Learn(uint64_t length) { length_ = length; }
+  const std::optional<uint64_t>& length() const { return length_; }
+
   // Where the next bytes go; never empty. `expected` as in http::BodySink.
   std::span<std::byte> Room(size_t expected);
 
@@ -41,9 +45,13 @@ class ReplayBody {
   void Drop();
 
  private:
+  bool Reserve(size_t bytes);
+
   Budget& budget_;
   size_t keep_max_;
-  const std::optional<uint64_t> content_length_;
+  std::optional<uint64_t> length_;
+  const bool reserves_at_once_;
+  size_t reserved_ = 0;
   bool kept_ = true;
   uint64_t size_ = 0;
   Buffer filling_;

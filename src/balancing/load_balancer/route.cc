@@ -58,11 +58,50 @@ RouteKind ClassifyRoute(std::string_view method, std::string_view path) {
   return RouteKind::kOther;
 }
 
+RouteKind ClassifyGrpc(std::string_view path) {
+  if (path == "/grpc.health.v1.Health/Check") return RouteKind::kHealth;
+  if (TakePart(path) != "inference.GRPCInferenceService") return RouteKind::kCall;
+  const std::string_view method = TakePart(path);
+  struct Known {
+    std::string_view method;
+    RouteKind kind;
+  };
+  constexpr Known kMethods[] = {
+      {"ModelInfer", RouteKind::kInfer},
+      {"ServerReady", RouteKind::kHealth},
+      {"ServerLive", RouteKind::kHealth},
+      {"ModelReady", RouteKind::kRead},
+      {"ServerMetadata", RouteKind::kRead},
+      {"ModelMetadata", RouteKind::kRead},
+      {"ModelConfig", RouteKind::kRead},
+      {"ModelStatistics", RouteKind::kRead},
+      {"RepositoryIndex", RouteKind::kRead},
+      {"SystemSharedMemoryStatus", RouteKind::kRead},
+      {"CudaSharedMemoryStatus", RouteKind::kRead},
+      {"RepositoryModelLoad", RouteKind::kChangesOneReplica},
+      {"RepositoryModelUnload", RouteKind::kChangesOneReplica},
+      {"SystemSharedMemoryRegister", RouteKind::kChangesOneReplica},
+      {"SystemSharedMemoryUnregister", RouteKind::kChangesOneReplica},
+      {"CudaSharedMemoryRegister", RouteKind::kChangesOneReplica},
+      {"CudaSharedMemoryUnregister", RouteKind::kChangesOneReplica},
+      {"TraceSetting", RouteKind::kChangesOneReplica},
+      {"LogSettings", RouteKind::kChangesOneReplica},
+  };
+  for (const Known& known : kMethods) {
+    if (method == known.method) return known.kind;
+  }
+  return RouteKind::kCall;
+}
+
 bool Repeatable(RouteKind kind) {
-  return kind != RouteKind::kChangesOneReplica && kind != RouteKind::kOther;
+  return kind != RouteKind::kChangesOneReplica && kind != RouteKind::kOther &&
+         kind != RouteKind::kCall;
 }
 
 bool SpeaksOfOneReplica(std::string_view path) {
+  if (path.starts_with("/inference.GRPCInferenceService/")) {
+    return path.ends_with("/ModelStatistics") || path.ends_with("/RepositoryIndex");
+  }
   if (!path.starts_with("/v2/")) return false;
   return path.ends_with("/stats") || path.ends_with("/index");
 }

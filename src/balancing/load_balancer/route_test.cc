@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace tepal::lb {
 namespace {
 
@@ -54,6 +56,23 @@ TEST(RouteTest, AnswersOfOneReplicaAreKnown) {
   EXPECT_TRUE(SpeaksOfOneReplica("/v2/repository/index"));
   EXPECT_FALSE(SpeaksOfOneReplica("/v2/models/flower/infer"));
   EXPECT_FALSE(SpeaksOfOneReplica("/site/index"));
+}
+
+TEST(RouteTest, EveryMethodOfGrpc) {
+  const std::string service = "/inference.GRPCInferenceService/";
+  EXPECT_EQ(ClassifyGrpc(service + "ModelInfer"), RouteKind::kInfer);
+  EXPECT_EQ(ClassifyGrpc(service + "ModelStreamInfer"), RouteKind::kCall);
+  EXPECT_EQ(ClassifyGrpc(service + "ServerReady"), RouteKind::kHealth);
+  EXPECT_EQ(ClassifyGrpc(service + "ModelReady"), RouteKind::kRead);
+  EXPECT_EQ(ClassifyGrpc(service + "ModelStatistics"), RouteKind::kRead);
+  EXPECT_EQ(ClassifyGrpc(service + "RepositoryModelLoad"), RouteKind::kChangesOneReplica);
+  EXPECT_EQ(ClassifyGrpc(service + "LogSettings"), RouteKind::kChangesOneReplica);
+  EXPECT_EQ(ClassifyGrpc(service + "Whatever"), RouteKind::kCall);
+  EXPECT_EQ(ClassifyGrpc("/grpc.health.v1.Health/Check"), RouteKind::kHealth);
+  EXPECT_EQ(ClassifyGrpc("/grpc.health.v1.Health/Watch"), RouteKind::kCall);
+  EXPECT_EQ(ClassifyGrpc("/other.Service/ModelInfer"), RouteKind::kCall);
+  EXPECT_EQ(ClassifyGrpc(""), RouteKind::kCall);
+  EXPECT_FALSE(Repeatable(RouteKind::kCall));
 }
 
 }  // namespace

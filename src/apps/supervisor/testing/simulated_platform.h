@@ -166,7 +166,7 @@ class SimulatedPlatform final : private env::ProcessStarter, private TrafficCont
     const lb::Ticket ticket = static_cast<lb::Ticket>(++asked_);
     Request& request = requests_[ticket];
     request.begun = loop_.Now();
-    OnAdmitted(ticket, dispatcher_.Admit(ticket, true, loop_.Now()));
+    OnAdmitted(ticket, dispatcher_.Admit({.ticket = ticket}, loop_.Now()));
   }
 
   void Answer(lb::Ticket ticket, int status) {
@@ -254,7 +254,10 @@ class SimulatedPlatform final : private env::ProcessStarter, private TrafficCont
     }
     request.tried.push_back(request.grant.endpoint);
     const bool unprocessed = verdict == lb::RetryVerdict::kBackInLine;
-    OnAdmitted(ticket, dispatcher_.Again(request.grant, request.tried, request.tries, unprocessed,
+    OnAdmitted(ticket, dispatcher_.Again({.failed = request.grant,
+                                          .tried = request.tried,
+                                          .tries = request.tries,
+                                          .unprocessed = unprocessed},
                                          loop_.Now()));
   }
 

@@ -1,0 +1,109 @@
+// The table of docs/retries.md with a connection that breaks at every byte: the one between the
+// balancer and the first of two endpoints is cut after each number of bytes of the request, and of
+// the answer, by a reset and by an orderly end, over HTTP/1.1 and over gRPC.
+
+#include <gtest/gtest.h>
+
+#include "balancing/load_balancer/testing/cutting_relay.h"
+#include "balancing/load_balancer/testing/grpc_scene.h"
+
+namespace tepal::lb {
+namespace {
+
+struct What {
+  std::string path;
+  std::string method = "POST";
+  bool repeatable = true;         // The answer must come whatever happens.
+  bool answers_in_parts = false;  // Unless some of it has been passed on.
+};
+
+struct Outcome {
+  bool cut = false;
+  size_t passed = 0;
+  Status status;
+  std::string got;
+  int executed = 0;
+};
+
+constexpr char kMessage[] = "twenty bytes of text";
+
+Outcome Run(const What& what, const CuttingRelay::Cut& cut) {
+  Balancer::Options options;
+  options.pool.health.enabled = false;  // So that every byte is the request's.
+  sim::NetworkOptions network;
+  network.short_read = 0;
+  network.refuse_write = 0;
+  network.latency_max = 20us;
+  GrpcScene scene(1, 2, options, network);
+  const env::Address address{env::Address::Family::kIp4, "10.0.0.2", 1};
+  CuttingRelay relay(*scene.server_loop, address, scene.servers[0].address, cut);
+  scene.AddEndpoint(address);  // Tried first: both are idle.
+  scene.AddEndpoint(scene.servers[1].address);
+  std::shared_ptr<CallBook> book;
+  std::shared_ptr<GrpcScene::Stream> stream;
+  if (what.path == kStreaming) {
+    scene.client_loop->Post([&] {
+      stream = scene.Open();
+      stream->Write(kMessage);
+      stream->exchange->sender().Finish();
+    });
+    scene.world.RunFor(1us);
+    scene.world.RunUntil([&] { return stream != nullptr; }, 1s);
+    book = stream->book;
+  } else {
+    book = scene.Call(what.path, kMessage, std::nullopt, what.method);
+  }
+  scene.Finish();
+  Outcome outcome{relay.has_cut(), relay.passed(cut.answers), book->status, book->got, 0};
+  for (const auto& [id, count] : scene.books.executed) outcome.executed += count;
+  return outcome;
+}
+
+void CutEverywhere(const What& what) {
+  for (const bool answers : {false, true}) {
+    const size_t whole = Run(what, {.answers = answers}).passed;
+    ASSERT_GT(whole, 20u);
+    ASSERT_LT(whole, 2000u);
+    int failed = 0;
+    for (size_t after = 0; after <= whole; ++after) {
+      for (const bool orderly : {false, true}) {
+        SCOPED_TRACE(Concat(what.path, answers ? ": answer" : ": request", " cut after ", after,
+                            " of ", whole, orderly ? " bytes, orderly" : " bytes, reset"));
+        const Outcome outcome = Run(what, {answers, after, orderly});
+        EXPECT_TRUE(outcome.cut || after == whole);
+        if (outcome.status.ok()) {
+          EXPECT_EQ(outcome.got, kMessage);
+        } else {
+          ++failed;
+        }
+        EXPECT_LE(outcome.executed, what.repeatable ? 2 : 1);
+        if (what.repeatable && !what.answers_in_parts) {
+          EXPECT_TRUE(outcome.status.ok()) << outcome.status.message();
+        }
+        if (what.answers_in_parts && !answers) {
+          EXPECT_TRUE(outcome.status.ok()) << outcome.status.message();
+        }
+      }
+    }
+    // What must not be repeated is lost now and then, or the cuts prove nothing.
+    if (!what.repeatable) {
+      EXPECT_GT(failed, 0);
+    }
+  }
+}
+
+TEST(BalancerCutSimTest, Infer) { CutEverywhere({.path = kInferRoute}); }
+TEST(BalancerCutSimTest, Read) { CutEverywhere({.path = "/v2/models/m", .method = "GET"}); }
+TEST(BalancerCutSimTest, GenerateStream) {
+  CutEverywhere({.path = "/v2/models/m/generate_stream", .answers_in_parts = true});
+}
+TEST(BalancerCutSimTest, Other) {
+  CutEverywhere({.path = "/other", .method = "PUT", .repeatable = false});
+}
+TEST(BalancerCutSimTest, ModelInfer) { CutEverywhere({.path = kUnary}); }
+TEST(BalancerCutSimTest, ModelStreamInfer) {
+  CutEverywhere({.path = kStreaming, .repeatable = false});
+}
+
+}  // namespace
+}  // namespace tepal::lb
