@@ -88,31 +88,17 @@ class Runner final : public CudaRunner {
                              "' has " + std::to_string(input.byte_size()) + " bytes, its shape " +
                              ShapeText(input.shape) + " needs " + std::to_string(needed));
     }
-    return UploadParts(queue_, input.parts, staging_[index], to, needed);
-  }
-
-  // Neighbours that the GPU cannot reach go to pinned memory, and from there in one copy.
-  static Error* UploadParts(CudaQueue& queue, const std::vector<MemoryPart>& parts,
-                            CudaBlock& staging, std::byte* to, size_t size) {
-    size_t staged_from = 0;
-    size_t at = 0;
-    const auto flush = [&]() -> Error* {
-      return at == staged_from
-                 ? nullptr
-                 : queue.Copy(to + staged_from, staging.data() + staged_from, at - staged_from);
-    };
-    for (const MemoryPart& part : parts) {
-      if (part.gpu_reaches()) {
-        TEPAL_RETURN_IF_ERROR(flush());
-        TEPAL_RETURN_IF_ERROR(queue.Copy(to + at, part.data, part.size));
-        staged_from = at + part.size;
-      } else if (part.size > 0) {
-        TEPAL_RETURN_IF_ERROR(staging.Reserve(size));
-        std::memcpy(staging.data() + at, part.data, part.size);
-      }
-      at += part.size;
-    }
-    return flush();
+    CudaBlock& staging = staging_[index];
+    return UploadParts(
+        input.parts, to,
+        [&](std::byte*& pinned) -> Error* {
+          TEPAL_RETURN_IF_ERROR(staging.Reserve(needed));
+          pinned = staging.data();
+          return nullptr;
+        },
+        [&](std::byte* at, const std::byte* from, size_t size) {
+          return queue_.Copy(at, from, size);
+        });
   }
 
   Error* Fetch(const Delivery& delivery, std::byte*& host) {

@@ -1,12 +1,14 @@
 #include "backends/pytorch/gpu.h"
 
-#include <algorithm>
+#include <optional>
 
 #ifdef TEPAL_TORCH_CUDA
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/core/StreamGuard.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
 
@@ -19,17 +21,65 @@ constexpr int kWarmUps = 4;  // TorchScript profiles the first runs and compiles
 constexpr uint64_t kSpinNs = 1'000'000;
 }  // namespace
 
+int GpuCount() { return c10::cuda::device_count(); }
+
+at::Device GpuDevice(int ordinal) {
+  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(ordinal));
+}
+
+at::Tensor PinnedBytes(size_t size) {
+  return at::empty({static_cast<int64_t>(size)}, at::TensorOptions(at::kByte).pinned_memory(true));
+}
+
+void CleanGpuCache() { c10::cuda::CUDACachingAllocator::emptyCache(); }
+
+struct GpuStream::State {
+  c10::cuda::CUDAStream stream;
+  std::optional<at::cuda::CUDAEvent> event;
+};
+
+GpuStream::GpuStream(int ordinal)
+    : state_(std::make_unique<State>(
+          State{c10::cuda::getStreamFromPool(false, static_cast<c10::DeviceIndex>(ordinal)),
+                std::nullopt})) {}
+GpuStream::~GpuStream() = default;
+
+void GpuStream::Copy(std::byte* to, const std::byte* from, size_t size) {
+  C10_CUDA_CHECK(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, state_->stream.stream()));
+}
+
+void GpuStream::Wait() {
+  std::optional<at::cuda::CUDAEvent>& event = state_->event;
+  if (!event) event.emplace(cudaEventDisableTiming | cudaEventBlockingSync);
+  event->record(state_->stream);
+  const uint64_t spin_end = NowNs() + kSpinNs;
+  while (NowNs() < spin_end) {
+    if (event->query()) return;
+  }
+  event->synchronize();
+}
+
+struct GpuStream::Use::Guard {
+  explicit Guard(const c10::cuda::CUDAStream& stream) : guard(stream.unwrap()) {}
+  c10::StreamGuard guard;
+};
+
+GpuStream::Use::Use(GpuStream* stream) {
+  if (stream != nullptr) guard_ = std::make_unique<Guard>(stream->state_->stream);
+}
+GpuStream::Use::~Use() = default;
+
 struct CapturedBatch::Graph {
   at::cuda::CUDAGraph graph;
 };
 
-Error* CapturedBatch::Capture(const Forward& forward, const c10::Stream& stream,
+Error* CapturedBatch::Capture(const Forward& forward, GpuStream& stream,
                               const CapturedBatch* share) {
   for (int i = 0; i < kWarmUps; ++i) {
     std::vector<at::Tensor> outputs;
     TEPAL_RETURN_IF_ERROR(forward(inputs_, outputs));
   }
-  stream.synchronize();
+  stream.Wait();
   graph_ = std::make_unique<Graph>();
   // Other instances may be at work on the same GPU meanwhile: only this thread is captured.
   decltype(graph_->graph.pool()) pool{0, 0};
@@ -42,53 +92,34 @@ Error* CapturedBatch::Capture(const Forward& forward, const c10::Stream& stream,
 
 void CapturedBatch::Replay(int64_t rows, std::vector<at::Tensor>& outputs) {
   graph_->graph.replay();
-  for (const at::Tensor& output : outputs_) {
-    outputs.push_back(output.dim() > 0 ? output.narrow(0, 0, std::min(rows, output.size(0)))
-                                       : output);
-  }
+  CutOutputs(rows, outputs);
 }
-
-struct StreamWaiter::Event {
-  at::cuda::CUDAEvent event{cudaEventDisableTiming | cudaEventBlockingSync};
-};
-
-void StreamWaiter::Wait(const c10::Stream& stream) {
-  if (event_ == nullptr) event_ = std::make_unique<Event>();
-  event_->event.record(c10::cuda::CUDAStream(stream));
-  const uint64_t spin_end = NowNs() + kSpinNs;
-  while (NowNs() < spin_end) {
-    if (event_->event.query()) return;
-  }
-  event_->event.synchronize();
-}
-
-void CopyAsync(std::byte* to, const std::byte* from, size_t size, const c10::Stream& stream) {
-  C10_CUDA_CHECK(
-      cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, c10::cuda::CUDAStream(stream).stream()));
-}
-
-void CleanGpuCache() { c10::cuda::CUDACachingAllocator::emptyCache(); }
 
 #else
 
+int GpuCount() { return 0; }
+at::Device GpuDevice(int /*ordinal*/) { return at::kCPU; }
+at::Tensor PinnedBytes(size_t /*size*/) { return {}; }
+void CleanGpuCache() {}
+
+struct GpuStream::State {};
+GpuStream::GpuStream(int /*ordinal*/) {}
+GpuStream::~GpuStream() = default;
+void GpuStream::Copy(std::byte* /*to*/, const std::byte* /*from*/, size_t /*size*/) {}
+void GpuStream::Wait() {}
+
+struct GpuStream::Use::Guard {};
+GpuStream::Use::Use(GpuStream* /*stream*/) {}
+GpuStream::Use::~Use() = default;
+
 struct CapturedBatch::Graph {};
 
-Error* CapturedBatch::Capture(const Forward& /*forward*/, const c10::Stream& /*stream*/,
+Error* CapturedBatch::Capture(const Forward& /*forward*/, GpuStream& /*stream*/,
                               const CapturedBatch* /*share*/) {
-  return Fail(TRITONSERVER_ERROR_UNSUPPORTED,
-              "parameter 'CUDA_GRAPH_BATCH_SIZES': the plugin was built without CUDA");
+  return Fail(TRITONSERVER_ERROR_UNSUPPORTED, "the plugin was built without CUDA");
 }
 
 void CapturedBatch::Replay(int64_t /*rows*/, std::vector<at::Tensor>& /*outputs*/) {}
-
-struct StreamWaiter::Event {};
-
-void StreamWaiter::Wait(const c10::Stream& stream) { stream.synchronize(); }
-
-void CopyAsync(std::byte* /*to*/, const std::byte* /*from*/, size_t /*size*/,
-               const c10::Stream& /*stream*/) {}
-
-void CleanGpuCache() {}
 
 #endif
 
@@ -97,8 +128,5 @@ CapturedBatch::CapturedBatch(int64_t rows, std::vector<at::Tensor> inputs)
 CapturedBatch::CapturedBatch(CapturedBatch&&) noexcept = default;
 CapturedBatch& CapturedBatch::operator=(CapturedBatch&&) noexcept = default;
 CapturedBatch::~CapturedBatch() = default;
-
-StreamWaiter::StreamWaiter() = default;
-StreamWaiter::~StreamWaiter() = default;
 
 }  // namespace tepal_plugin

@@ -15,9 +15,10 @@ namespace tepal_plugin {
 struct LoadedModule {
   torch::jit::Module module;
   at::Device device = at::kCPU;
+  int ordinal = kCpuDevice;  // Of the GPU that it is on.
   std::vector<std::string> arguments;
 
-  bool gpu() const { return !device.is_cpu(); }
+  bool gpu() const { return ordinal != kCpuDevice; }
 };
 
 // Which argument and which result each tensor of the configuration is. Immutable once prepared.

@@ -1,22 +1,19 @@
 #include "backends/pytorch/module.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/api/include/torch/version.h>
 #include <torch/script.h>
 
+#include "backends/pytorch/gpu.h"
 #include "backends/pytorch/loaded_module.h"
 
 namespace tepal_plugin {
 
-int GpuCount() {
-  if (!c10::impl::hasDeviceGuardImpl(at::kCUDA)) return 0;
-  const c10::impl::VirtualGuardImpl guard(at::kCUDA);
-  return guard.deviceCount();
-}
-
 std::string TorchText() {
-  return std::string("LibTorch ") + TORCH_VERSION +
-         (c10::impl::hasDeviceGuardImpl(at::kCUDA) ? " with CUDA" : " without CUDA");
+#ifdef TEPAL_TORCH_CUDA
+  return "LibTorch " TORCH_VERSION " with CUDA";
+#else
+  return "LibTorch " TORCH_VERSION " without CUDA";
+#endif
 }
 
 Error* LoadModule(const std::string& path, int device, std::shared_ptr<LoadedModule>& out) {
@@ -28,7 +25,8 @@ Error* LoadModule(const std::string& path, int device, std::shared_ptr<LoadedMod
                                                       std::to_string(device) + ": " + TorchText() +
                                                       " finds " + std::to_string(count) + " GPUs");
     }
-    loaded->device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device));
+    loaded->ordinal = device;
+    loaded->device = GpuDevice(device);
   }
   try {
     loaded->module = torch::jit::load(path, loaded->device);

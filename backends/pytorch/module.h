@@ -13,9 +13,6 @@ namespace tepal_plugin {
 
 constexpr int kCpuDevice = -1;
 
-// How many GPUs this LibTorch can use; 0 when it was built without CUDA.
-int GpuCount();
-
 // "LibTorch 1.13.1 without CUDA": for logs and errors.
 std::string TorchText();
 

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "backends/pytorch/cpu_memory.h"
+#include "backends/pytorch/gpu.h"
 #include "backends/pytorch/groups.h"
 #include "backends/pytorch/runner.h"
 

@@ -2,8 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
-#include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
@@ -23,8 +21,7 @@ class Staging {
  public:
   std::byte* Take(bool gpu, size_t size) {
     if (!block_.defined() || block_.nbytes() < size) {
-      block_ =
-          at::empty({static_cast<int64_t>(size)}, at::TensorOptions(at::kByte).pinned_memory(gpu));
+      block_ = gpu ? PinnedBytes(size) : at::empty({static_cast<int64_t>(size)}, at::kByte);
     }
     return static_cast<std::byte*>(block_.data_ptr());
   }
@@ -59,9 +56,7 @@ class Runner final : public TorchRunner {
         forward_(*module_, subject_, settings_) {
     staging_.resize(settings_.inputs.size());
     returning_.resize(settings_.outputs.size());
-    if (!gpu()) return;
-    const c10::impl::VirtualGuardImpl guard(module_->device.type());
-    stream_ = guard.getStreamFromGlobalPool(module_->device);
+    if (gpu()) stream_.emplace(module_->ordinal);
   }
 
   // The batch's own tensors first, so that they are among what is trimmed.
@@ -117,13 +112,13 @@ class Runner final : public TorchRunner {
       for (const Delivery& delivery : deliveries) {
         const at::Tensor& output = outputs_[delivery.result];
         if (delivery.to.gpu_reaches()) {
-          CopyAsync(delivery.to.data, BytesOf(output) + delivery.from, delivery.to.size, *stream_);
+          stream_->Copy(delivery.to.data, BytesOf(output) + delivery.from, delivery.to.size);
         } else if (std::byte*& staged = host[delivery.result]; staged == nullptr) {
           staged = returning_[delivery.result].Take(true, output.nbytes());
-          CopyAsync(staged, BytesOf(output), output.nbytes(), *stream_);
+          stream_->Copy(staged, BytesOf(output), output.nbytes());
         }
       }
-      waiter_.Wait(*stream_);
+      stream_->Wait();
       CopyOnCpu(deliveries, [&](size_t result) { return host[result]; });
       if (settings_.cache_cleaning) CleanGpuCache();
       return nullptr;
@@ -171,32 +166,16 @@ class Runner final : public TorchRunner {
     placed_.push_back(graph_ != nullptr ? graph_->input(index).narrow(0, 0, rows_)
                                         : at::empty(input.shape, at::TensorOptions(type).device(
                                                                      module_->device)));
-    Upload(index, input.parts, BytesOf(placed_.back()), needed);
-    return nullptr;
-  }
-
-  // Neighbours that the GPU cannot reach go to pinned memory, and from there in one copy.
-  void Upload(size_t index, const std::vector<MemoryPart>& parts, std::byte* to, size_t size) {
-    std::byte* staged = nullptr;
-    size_t staged_from = 0;
-    size_t at = 0;
-    const auto flush = [&] {
-      if (staged != nullptr && at > staged_from) {
-        CopyAsync(to + staged_from, staged + staged_from, at - staged_from, *stream_);
-      }
-    };
-    for (const MemoryPart& part : parts) {
-      if (part.gpu_reaches()) {
-        flush();
-        if (part.size > 0) CopyAsync(to + at, part.data, part.size, *stream_);
-        staged_from = at + part.size;
-      } else {
-        if (staged == nullptr) staged = staging_[index].Take(true, size);
-        if (part.size > 0) std::memcpy(staged + at, part.data, part.size);
-      }
-      at += part.size;
-    }
-    flush();
+    return UploadParts(
+        input.parts, BytesOf(placed_.back()),
+        [&](std::byte*& pinned) -> Error* {
+          pinned = staging_[index].Take(true, needed);
+          return nullptr;
+        },
+        [&](std::byte* to, const std::byte* from, size_t size) -> Error* {
+          stream_->Copy(to, from, size);
+          return nullptr;
+        });
   }
 
   // Runs `call` on the stream; what LibTorch throws becomes an error. A GPU without memory is not
@@ -209,8 +188,7 @@ class Runner final : public TorchRunner {
       // it.
       at::internal::lazy_init_num_threads();
       const ExecutionGuard execution(settings_);
-      c10::OptionalStreamGuard on_stream;
-      if (stream_) on_stream.reset_stream(*stream_);
+      const GpuStream::Use on_stream(stream_ ? &*stream_ : nullptr);
       error = call();
     } catch (const c10::Error& thrown) {
       error = Failure(doing, thrown.what_without_backtrace());
@@ -224,7 +202,7 @@ class Runner final : public TorchRunner {
   // Copies may be under way from and to memory of requests that are about to be answered.
   void Settle() {
     try {
-      stream_->synchronize();
+      stream_->Wait();
     } catch (const std::exception& thrown) {
       Log(TRITONSERVER_LOG_ERROR, subject_ + "waiting for the GPU failed: " + thrown.what());
     }
@@ -269,8 +247,7 @@ class Runner final : public TorchRunner {
   const std::string subject_;
   const TorchSettings settings_;
   ForwardCall forward_;
-  std::optional<c10::Stream> stream_;
-  StreamWaiter waiter_;
+  std::optional<GpuStream> stream_;
   std::vector<Staging> staging_, returning_;
   std::vector<CapturedBatch> graphs_;  // Ascending in rows.
 

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +65,32 @@ class DeviceRunner {
   // Waits, and has copied everything when it returns.
   virtual Error* Deliver(const std::vector<Delivery>& deliveries) = 0;
 };
+
+// Puts the bytes of `parts` one after the other to `to`, on a GPU. Neighbours that the GPU cannot
+// reach are joined in pinned memory, which Error* stage(std::byte*& pinned) gives once, and go from
+// there in one copy. Error* copy(to, from, size) puts a copy on the stream.
+template <typename Stage, typename Copy>
+Error* UploadParts(const std::vector<MemoryPart>& parts, std::byte* to, Stage stage, Copy copy) {
+  std::byte* pinned = nullptr;
+  size_t at = 0;
+  size_t copied = 0;
+  const auto flush = [&]() -> Error* {
+    return at == copied ? nullptr : copy(to + copied, pinned + copied, at - copied);
+  };
+  for (const MemoryPart& part : parts) {
+    if (part.size == 0) continue;
+    if (part.gpu_reaches()) {
+      TEPAL_RETURN_IF_ERROR(flush());
+      TEPAL_RETURN_IF_ERROR(copy(to + at, part.data, part.size));
+      copied = at + part.size;
+    } else {
+      if (pinned == nullptr) TEPAL_RETURN_IF_ERROR(stage(pinned));
+      std::memcpy(pinned + at, part.data, part.size);
+    }
+    at += part.size;
+  }
+  return flush();
+}
 
 // What RunGroupOnDevice needs to know of a model.
 struct DeviceModel {

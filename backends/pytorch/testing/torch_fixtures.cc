@@ -25,5 +25,10 @@ int main(int count, char** arguments) {
   Write(directory, "rows", "def forward(self, x):\n  return x.sum(0, True)\n");
   Write(directory, "named",
         "def forward(self, x, y):\n  return {'sum': x + y, 'product': x * y}\n");
+  // What an allocator that has no more says.
+  Write(directory, "hungry",
+        "def forward(self, x):\n"
+        "  assert x.size(0) <= 4, 'CUDA out of memory. Tried to allocate 1000.00 GiB'\n"
+        "  return x + 1.0\n");
   Write(directory, "add_sub", "def forward(self, a, b):\n  return a + b, a - b\n");
 }
