@@ -62,6 +62,9 @@ if(TARGET tepal_gpu_test)
   # Without a name of its own, so that a test which opened it by its path still finds no driver.
   set_target_properties(fake_cuda PROPERTIES PREFIX "" OUTPUT_NAME libcuda SUFFIX .so.1 NO_SONAME ON
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/fake_cuda)
+  add_custom_command(TARGET fake_cuda POST_BUILD VERBATIM
+    COMMAND ${CMAKE_COMMAND} -E create_symlink libcuda.so.1 libnvidia-ml.so.1
+    WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/lib/fake_cuda)
   foreach(room gpu shared_memory backend)
     add_dependencies(tepal_${room}_test fake_cuda)
     target_compile_definitions(tepal_${room}_test

@@ -1,4 +1,5 @@
 """One `tepal serve` with small models, for tests that give it flags of their own."""
+import os
 import pathlib
 import re
 import socket
@@ -21,9 +22,9 @@ def delay(milliseconds):
 
 
 class Server:
-    """Serves `models`, a configuration for each name; flags may name {folder}."""
+    """Serves `models`, a configuration for each name; flags may name {folder}; `environment` is added to the test's own."""
 
-    def __init__(self, *flags, models=None):
+    def __init__(self, *flags, models=None, environment=None):
         self.folder = tempfile.TemporaryDirectory()
         for name, config in (models or {"echo": IDENTITY}).items():
             folder = pathlib.Path(self.folder.name) / "models" / name
@@ -36,7 +37,7 @@ class Server:
             self.process = subprocess.Popen(
                 [str(TEPAL), "serve", f"--model-repository={self.folder.name}/models", "--http-address=127.0.0.1", f"--http-port={ports[0]}",
                  "--grpc-address=127.0.0.1", f"--grpc-port={ports[1]}", f"--metrics-port={ports[2]}", "--lame-duck-secs=0", *flags],
-                stdout=log, stderr=subprocess.STDOUT)
+                stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
         try:
             self.wait_until(lambda: self.log().count("Started ") >= 3, "the doors open")
         except BaseException:

@@ -3,9 +3,10 @@
 // "GPU memory" is a shared memory object that is mapped twice: the address given out may not be
 // touched, so that a program which takes it for its own memory crashes; copies go by the other.
 // Handles name the object, so they work between processes. TEPAL_FAKE_GPUS says how many devices
-// there are (2), the last of which is a MIG slice to NVML; TEPAL_FAKE_PINNED_MAX how many bytes can
-// be pinned (1 GiB). Streams are not told apart; a thread that records one (CUDA graphs) records
-// copies, and breaks the recording when it allocates.
+// there are (2), the last of which is a MIG slice; CUDA_VISIBLE_DEVICES leaves some of them, by
+// index or UUID; TEPAL_FAKE_PINNED_MAX says how many bytes can be pinned (1 GiB). Streams are not
+// told apart; a thread that records one (CUDA graphs) records copies, and breaks the recording when
+// it allocates.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -18,6 +19,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +67,31 @@ size_t Setting(const char* name, size_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 int Devices() { return static_cast<int>(Setting("TEPAL_FAKE_GPUS", 2)); }
+
+std::string UuidOf(int device) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "%s-fa000000-0000-0000-0000-0000000000%02x",
+                device == Devices() - 1 ? "MIG" : "GPU", static_cast<unsigned>(device));
+  return text;
+}
+
+// By ordinal. As CUDA does it, the list ends at the first word that is no device.
+std::vector<int> VisibleDevices() {
+  const char* list = std::getenv("CUDA_VISIBLE_DEVICES");
+  std::vector<int> visible;
+  if (list == nullptr) {
+    for (int device = 0; device < Devices(); ++device) visible.push_back(device);
+    return visible;
+  }
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    int found = 0;
+    while (found < Devices() && word != std::to_string(found) && word != UuidOf(found)) ++found;
+    if (found == Devices()) break;
+    visible.push_back(found);
+  }
+  return visible;
+}
 
 size_t PinnedBytes() {
   size_t total = 0;
@@ -133,12 +160,14 @@ EXPORT CudaResult cuGetErrorString(CudaResult result, const char** text) {
   return kCudaSuccess;
 }
 EXPORT CudaResult cuDeviceGetCount(int* count) {
-  *count = Devices();
+  *count = static_cast<int>(VisibleDevices().size());
   return initialised ? kCudaSuccess : kNotInitialized;
 }
 EXPORT CudaResult cuDeviceGet(CudaDevice* device, int ordinal) {
-  *device = ordinal;
-  return ordinal < Devices() ? kCudaSuccess : kInvalidDevice;
+  const std::vector<int> visible = VisibleDevices();
+  if (ordinal < 0 || ordinal >= static_cast<int>(visible.size())) return kInvalidDevice;
+  *device = visible[static_cast<size_t>(ordinal)];
+  return kCudaSuccess;
 }
 EXPORT CudaResult cuDeviceGetName(char* name, int size, CudaDevice) {
   std::snprintf(name, static_cast<size_t>(size), "Fake GPU");
@@ -367,10 +396,7 @@ bool IsSlice(NvmlDevice device) {
 EXPORT NvmlResult nvmlInit_v2() { return kNvmlSuccess; }
 EXPORT NvmlResult nvmlDeviceGetHandleByUUID(const char* uuid, NvmlDevice* device) {
   for (int ordinal = 0; ordinal < Devices(); ++ordinal) {
-    char text[64];
-    std::snprintf(text, sizeof(text), "%s-fa000000-0000-0000-0000-0000000000%02x",
-                  ordinal == Devices() - 1 ? "MIG" : "GPU", static_cast<unsigned>(ordinal));
-    if (std::strcmp(text, uuid) != 0) continue;
+    if (uuid != UuidOf(ordinal)) continue;
     *device = reinterpret_cast<NvmlDevice>(static_cast<uintptr_t>(ordinal) + 1);
     return kNvmlSuccess;
   }
