@@ -31,7 +31,8 @@ PLAN = [
         ("http", 8, 4, 24), ("http", 8, 4, OPEN), ("grpc", 8, 4, 24), ("grpc", 8, 4, OPEN),
         ("cuda", 1, 6, 64), ("cuda", 1, 6, OPEN), ("system", 1, 6, 64), ("http", 1, 4, 128), ("grpc", 1, 4, 128),
         ("cuda", 1, 1, 1), ("system", 1, 1, 1), ("http", 1, 1, 1), ("grpc", 1, 1, 1)]),
-    ("torch", 128, 6, ["--pinned-memory-pool-byte-size=0"], [("http", 128, 4, 3), ("http", 8, 4, 24)]),
+    ("torch", 128, 6, ["--pinned-memory-pool-byte-size=0"], [("http", 128, 4, 3), ("grpc", 128, 4, 3)]),
+    ("torch", 128, 6, ["--pinned-memory-pool-byte-size=1073741824"], [("http", 128, 4, 3), ("grpc", 128, 4, 3)]),
     ("onnx", 8, 4, [], [("cuda", 8, 3, 8)]),
     ("onnx", 32, 4, [], [("cuda", 32, 3, 6), ("http", 32, 4, 4)]),
     ("onnx", 128, 4, [], [
@@ -116,6 +117,11 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def children_seconds():
+    times = os.times()  # Of the clients that have ended; the server has not.
+    return times.children_user + times.children_system
+
+
 def statistics():
     model = json.loads(get("/v2/models/flower/stats"))["model_stats"][0]
     parts = ("queue", "compute_input", "compute_infer", "compute_output")
@@ -180,13 +186,15 @@ def main(tepal, backends, fp16, onnx, out, *parts):
             if clients == OPEN:
                 rate = PART_OF_LOAD * table[-1]["images_per_s"] / images
                 row["rate_per_s"] = round(rate)
-            cpu, began = cpu_seconds(server.pid), time.perf_counter()
+            cpu, children, began = cpu_seconds(server.pid), children_seconds(), time.perf_counter()
             try:
                 row.update(drive(tepal, part, transport, images, processes, clients, rate, folder))
             except (OSError, ValueError, KeyError) as error:
                 row["error"] = repr(error)
                 row["images_per_s"] = 0
-            row["server_cores"] = round((cpu_seconds(server.pid) - cpu) / (time.perf_counter() - began), 1)
+            seconds = time.perf_counter() - began
+            row["server_cores"] = round((cpu_seconds(server.pid) - cpu) / seconds, 1)
+            row["client_cores"] = round((children_seconds() - children) / seconds, 1)
             table.append(row)
             print(json.dumps(row), flush=True)
             pathlib.Path(out).write_text(json.dumps(table))
