@@ -58,6 +58,7 @@ class Server {
   std::unique_ptr<env::Executor> blocking_;
   const std::unique_ptr<gpu::Gpus> gpus_ = gpu::NewCudaGpus();  // Outlives memory on them.
   Budget bodies_{options_.body_budget_bytes};  // Outlives the requests that hold them.
+  gpu::PinnedPool pinned_{*gpus_, options_.pinned_pool_bytes};
   std::unique_ptr<ServerCore> core_;
   std::unique_ptr<ServeDoors> doors_;
   env::EventLoop::TimerId window_timer_ = 0;
@@ -98,9 +99,9 @@ Status Server::Start() {
     core.staging_directory = staging_->path();
   }
   ASSIGN_OR_RETURN(core_, NewServerCore(core, {runtime::SystemClock(), runtime::SystemFileSystem(),
-                                               runtime::SystemThreads(), gpus_.get()}));
+                                               runtime::SystemThreads(), gpus_.get(), &pinned_}));
   doors_ = std::make_unique<ServeDoors>(options_, std::move(loops), *blocking_, *core_, *gpus_,
-                                        bodies_, CoresAllowed());
+                                        bodies_, pinned_, CoresAllowed());
   return doors_->Open();
 }
 

@@ -60,18 +60,34 @@ void AddBodyMetrics(telemetry::MetricsRegistry& metrics, const Budget& bodies) {
   });
 }
 
+// The first two are Triton's.
+void AddPinnedMetrics(telemetry::MetricsRegistry& metrics, const gpu::PinnedPool& pool) {
+  metrics.Add([&pool](telemetry::PrometheusWriter& out) {
+    using Type = telemetry::PrometheusWriter::Type;
+    out.Family("nv_pinned_memory_pool_total_bytes",
+               "Pinned memory pool total memory size, in bytes", Type::kGauge);
+    out.Sample({}, pool.bytes_max());
+    out.Family("nv_pinned_memory_pool_used_bytes", "Pinned memory pool used memory size, in bytes",
+               Type::kGauge);
+    out.Sample({}, pool.used_bytes());
+    out.Family("tepal_pinned_memory_pool_held_bytes", "Pinned memory in use or kept for later",
+               Type::kGauge);
+    out.Sample({}, pool.pinned_bytes());
+  });
+}
+
 }  // namespace
 
 ServeDoors::ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
                        env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus, Budget& bodies,
-                       int cores)
+                       gpu::PinnedPool& pinned, int cores)
     : options_(options),
       loops_(std::move(loops)),
       blocking_(blocking),
       core_(core),
       gpus_(gpus),
       bodies_(bodies),
-      pinned_(gpus, options.pinned_pool_bytes),
+      pinned_(pinned),
       regions_(runtime::SystemSharedMemory(), &gpus),
       load_reporter_(core, ProcessorTime, cores),
       certificates_({*loops_.front(), blocking, runtime::SystemFileSystem()},
@@ -106,6 +122,7 @@ Result<std::shared_ptr<net::TlsSource>> ServeDoors::OpenTls(const DoorTls& tls,
 Status ServeDoors::OpenMetrics() {
   AddInferenceMetrics(metrics_, core_);
   AddBodyMetrics(metrics_, bodies_);
+  AddPinnedMetrics(metrics_, pinned_);
   if (options_.allow_gpu_metrics) {
     gpu::AddGpuMetrics(metrics_, gpus_, runtime::SystemClock(), options_.metrics_interval);
   }
@@ -123,6 +140,7 @@ Status ServeDoors::OpenGrpc() {
   net::HttpServer::Options server;
   server.limits = options_.grpc_limits;
   server.limits.body_budget = &bodies_;
+  server.limits.body_source = &pinned_;
   ASSIGN_OR_RETURN(server.tls, OpenTls(options_.grpc_tls, kGrpc));
   GrpcFrontendOptions frontend;
   frontend.server_id = options_.server_id;
@@ -142,6 +160,7 @@ Status ServeDoors::OpenHttp() {
   net::HttpServer::Options server;
   server.limits.body_bytes_max = options_.http_body_bytes_max;
   server.limits.body_budget = &bodies_;
+  server.limits.body_source = &pinned_;
   ASSIGN_OR_RETURN(server.tls, OpenTls(options_.http_tls, kHttp));
   HttpFrontendOptions frontend;
   frontend.server_id = options_.server_id;
@@ -152,7 +171,6 @@ Status ServeDoors::OpenHttp() {
   frontend.load_reporter = &load_reporter_;
   frontend.server_timing = options_.http_server_timing;
   if (options_.allow_client_shm) frontend.shared_memory = &regions_;
-  frontend.pinned = &pinned_;
   http_ = std::make_unique<net::HttpServer>(loops_, server, [this, frontend](env::EventLoop& loop) {
     return NewHttpFrontend(core_, loop, blocking_, frontend);
   });

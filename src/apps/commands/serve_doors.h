@@ -32,7 +32,8 @@ class ServeDoors {
   // accepts and serves the metrics page; loading models and looking at certificates is done on
   // `blocking`.
   ServeDoors(const ServeOptions& options, std::vector<env::EventLoop*> loops,
-             env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus, Budget& bodies, int cores);
+             env::Executor& blocking, ServerCore& core, gpu::Gpus& gpus, Budget& bodies,
+             gpu::PinnedPool& pinned, int cores);
 
   Status Open();
 
@@ -60,7 +61,7 @@ class ServeDoors {
   ServerCore& core_;
   gpu::Gpus& gpus_;
   Budget& bodies_;
-  gpu::PinnedPool pinned_;
+  gpu::PinnedPool& pinned_;
   telemetry::MetricsRegistry metrics_;
   SharedMemoryRegions regions_;
   const std::shared_ptr<TraceSettings> trace_ = std::make_shared<TraceSettings>();

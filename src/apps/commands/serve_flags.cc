@@ -223,8 +223,8 @@ void AddGpuFlags(FlagSet& flags, ServeOptions& options) {
                   [&options](int64_t bytes) {
                     options.pinned_pool_bytes = static_cast<uint64_t>(bytes);
                   }),
-            "Request bodies are received into at most so much pinned memory once a model is on a "
-            "GPU, into ordinary memory beyond.");
+            "Request bodies and results lie in at most so much pinned memory once a model is on a "
+            "GPU, in ordinary memory beyond.");
 }
 
 }  // namespace

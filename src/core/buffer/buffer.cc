@@ -14,11 +14,12 @@ Slab* Slab::Allocate(size_t capacity, Budget* budget) {
       Slab(static_cast<std::byte*>(block) + header, capacity, nullptr, MemoryPlace(), budget);
 }
 
-Slab* Slab::Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place) {
+Slab* Slab::Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place,
+                  Budget* budget) {
   void* block = std::aligned_alloc(
       kSlabAlignment, (sizeof(Slab) + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment);
   TEPAL_CHECK(block != nullptr);
-  return new (block) Slab(data, capacity, std::move(release), place, nullptr);
+  return new (block) Slab(data, capacity, std::move(release), place, budget);
 }
 
 void Slab::Destroy() {

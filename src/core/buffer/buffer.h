@@ -40,7 +40,8 @@ class Slab {
   static Slab* Allocate(size_t capacity, Budget* budget = nullptr);
 
   // Bytes that somebody else allocated; `release` gives them back. No padding is promised.
-  static Slab* Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place = {});
+  static Slab* Adopt(std::byte* data, size_t capacity, Release release, MemoryPlace place = {},
+                     Budget* budget = nullptr);
 
   std::byte* data() { return data_; }
   size_t capacity() const { return capacity_; }
@@ -100,8 +101,9 @@ class Buffer {
     return Buffer(nullptr, reinterpret_cast<std::byte*>(const_cast<char*>(bytes.data())),
                   bytes.size());
   }
-  static Buffer Adopt(std::byte* data, size_t size, Slab::Release release, MemoryPlace place = {}) {
-    return Buffer(Slab::Adopt(data, size, std::move(release), place), data, size);
+  static Buffer Adopt(std::byte* data, size_t size, Slab::Release release, MemoryPlace place = {},
+                      Budget* budget = nullptr) {
+    return Buffer(Slab::Adopt(data, size, std::move(release), place, budget), data, size);
   }
 
   Buffer(const Buffer& other) : slab_(other.slab_), data_(other.data_), size_(other.size_) {

@@ -123,8 +123,11 @@ TEST_F(CudaGpusTest, PoolGivesBlocksAgain) {
               MemoryKind::kCpu)
         << "over the limit";
   }
-  const Buffer again = pool.Allocate(PinnedPool::kBlockMin);  // With padding: the next size.
+  EXPECT_EQ(pool.used_bytes(), 0u);
+  const Buffer again =
+      pool.Allocate(7 * PinnedPool::kBlockMin / 4);  // With padding: the next size.
   EXPECT_EQ(again.data(), first);
+  EXPECT_EQ(pool.used_bytes(), 2 * PinnedPool::kBlockMin);
   EXPECT_EQ(Held("fakeCudaPinnedBytes"), 2 * PinnedPool::kBlockMin);
 }
 
@@ -132,11 +135,36 @@ TEST_F(CudaGpusTest, PoolGivesSpareBlocksUpForOtherSizes) {
   gpus->Use();
   PinnedPool pool(*gpus, 4 * PinnedPool::kBlockMin);
   EXPECT_EQ(pool.Allocate(3 * PinnedPool::kBlockMin).place().kind, MemoryKind::kCpuPinned);
-  EXPECT_EQ(pool.pinned_bytes(), 4 * PinnedPool::kBlockMin);
+  EXPECT_EQ(pool.pinned_bytes(), 7 * PinnedPool::kBlockMin / 2);
   const Buffer small = pool.Allocate(PinnedPool::kBlockMin);
   EXPECT_EQ(small.place().kind, MemoryKind::kCpuPinned);
-  EXPECT_EQ(Held("fakeCudaPinnedBytes"), 2 * PinnedPool::kBlockMin);
-  EXPECT_EQ(pool.pinned_bytes(), 2 * PinnedPool::kBlockMin);
+  EXPECT_EQ(Held("fakeCudaPinnedBytes"), 5 * PinnedPool::kBlockMin / 4);
+  EXPECT_EQ(pool.pinned_bytes(), 5 * PinnedPool::kBlockMin / 4);
+}
+
+TEST_F(CudaGpusTest, PoolKeepsABlockForEverySizeWithinItsLimits) {
+  gpus->Use();
+  PinnedPool pool(*gpus, uint64_t{1} << 30);
+  for (size_t size = PinnedPool::kBlockMin; size <= size_t{64} << 20; size += size / 7 + 1) {
+    const Buffer block = pool.Allocate(size);
+    const bool fits = size + kSlabPadding <= size_t{64} << 20;
+    ASSERT_EQ(block.place().kind == MemoryKind::kCpuPinned, fits) << size;
+    if (!fits) continue;
+    ASSERT_GE(pool.used_bytes(), size + kSlabPadding);
+    ASSERT_LE(pool.used_bytes(), (size + kSlabPadding) * 5 / 4) << size;
+  }
+  EXPECT_EQ(pool.used_bytes(), 0u);
+}
+
+TEST_F(CudaGpusTest, PoolGivesTheBudgetBackWithTheLastView) {
+  gpus->Use();
+  PinnedPool pool(*gpus, uint64_t{1} << 30);
+  Budget budget(100'000);
+  ASSERT_TRUE(budget.TryTake(80'000));
+  Buffer block = pool.TryAllocate(80'000, &budget);
+  const Buffer part = block.Slice(0, 10);
+  block = {};
+  EXPECT_EQ(budget.used(), 80'000u);
 }
 
 TEST_F(CudaGpusTest, PoolMakesDoWhenTheDriverGivesNoMore) {

@@ -32,6 +32,22 @@ class KeepingHandler final : public RequestHandler {
   std::vector<StatusCode> resets;
 };
 
+// One block of memory that is not ordinary, for whoever comes first.
+class OneBlock final : public SlabSource {
+ public:
+  Buffer TryAllocate(size_t size, Budget* budget) override {
+    if (taken || size > sizeof(block)) return {};
+    taken = true;
+    return Buffer::Adopt(
+        block, size, [this](std::byte*) { taken = false; }, {MemoryKind::kCpuPinned, nullptr},
+        budget);
+  }
+  bool taken = false;
+
+ private:
+  std::byte block[50'000];
+};
+
 struct Protocol {
   const char* name;
   std::unique_ptr<ClientSession> (*client)(const Limits&, SessionHost&);
@@ -158,6 +174,25 @@ TEST_P(BodyBudgetTest, ConnectionsThatGoWhileTheyWaitLeaveNothingBehind) {
   EXPECT_EQ(budget.used(), 60'000u);
 }
 
+TEST_P(BodyBudgetTest, BodiesLieWhereTheSourceHasThemAndCountAllTheSame) {
+  OneBlock source;
+  limits.body_source = &source;
+  Pair& pair = Connect();
+  for (const MemoryKind kind : {MemoryKind::kCpuPinned, MemoryKind::kCpu}) {
+    EXPECT_EQ(Post(pair, 40'000).status, 200);
+    EXPECT_EQ(handler.bodies.back().place().kind, kind);
+    EXPECT_EQ(handler.bodies.back().text(), std::string(40'000, 'x'));
+  }
+  EXPECT_EQ(budget.used(), 80'000u);
+  handler.bodies.pop_front();
+  EXPECT_EQ(budget.used(), 40'000u);
+  EXPECT_FALSE(source.taken);
+  // Over the limit the source is not asked.
+  handler.bodies.push_back(Buffer::TryAllocate(50'000, budget));
+  Post(pair, 40'000);
+  EXPECT_FALSE(source.taken);
+}
+
 INSTANTIATE_TEST_SUITE_P(Protocols, BodyBudgetTest,
                          ::testing::Values(Protocol{"http1", NewHttp1ClientSession},
                                            Protocol{"http2", NewHttp2ClientSession}),
@@ -175,6 +210,19 @@ TEST_P(Http2BodyBudgetTest, GrpcIsToldInItsOwnWords) {
   WaitInVain(pair);
   EXPECT_EQ(waiting.status, 200);
   EXPECT_THAT(waiting.events.front(), ::testing::HasSubstr("grpc-status=8"));
+}
+
+TEST_P(Http2BodyBudgetTest, MessagesOfGrpcLieWhereTheSourceHasThem) {
+  OneBlock source;
+  limits.body_source = &source;
+  limits.body_budget = nullptr;
+  RequestHead head = MakeRequest("POST", "/service/method");
+  head.headers.Add("content-type", "application/grpc");
+  const Buffer message = Flatten(GrpcFrame(Text(std::string(40'000, 'm'))));
+  Send(Connect(), head, message.text());
+  ASSERT_EQ(handler.bodies.size(), 1u);
+  EXPECT_EQ(handler.bodies[0].place().kind, MemoryKind::kCpuPinned);
+  EXPECT_EQ(handler.bodies[0].text(), std::string(40'000, 'm'));
 }
 
 TEST_P(Http2BodyBudgetTest, OtherStreamsGoOnUntilMuchIsHeld) {

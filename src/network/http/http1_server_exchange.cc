@@ -84,16 +84,15 @@ void Http1ServerExchange::ResumeBody() {
 
 Buffer Http1ServerExchange::AllocateBody(size_t size) {
   Budget* const budget = session_.limits_.body_budget;
-  if (budget == nullptr || !session_.is_receiving(*this)) return Buffer::Allocate(size);
-  Buffer memory = Buffer::TryAllocate(size, *budget);
-  if (memory.empty()) {
+  if (!session_.is_receiving(*this)) return Buffer::Allocate(size);
+  if (budget != nullptr && !budget->TryTake(size)) {
     const Instant now = session_.host_.Now();
     if (!session_.starved_since_) session_.starved_since_ = now;
     session_.retry_at_ = now + kBudgetRetryInterval;
-  } else {
-    session_.starved_since_.reset();
+    return {};
   }
-  return memory;
+  session_.starved_since_.reset();
+  return session_.limits_.NewBody(size);
 }
 
 std::span<std::byte> Http1ServerExchange::BodyRoom(size_t expected) {

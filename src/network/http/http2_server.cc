@@ -53,7 +53,7 @@ class ServerStream final : public Http2Stream, public ResponseSender {
   void ResumeBody() override { ResumeInput(); }
   Buffer AllocateBody(size_t size) override {
     Budget* const budget = core_.limits().body_budget;
-    if (budget == nullptr) return Buffer::Allocate(size);
+    if (budget == nullptr) return core_.limits().NewBody(size);
     // What has come for it and waits has its share already.
     const size_t held = TakeOverHeld(size);
     if (!budget->TryTake(size - held)) {
@@ -62,7 +62,7 @@ class ServerStream final : public Http2Stream, public ResponseSender {
       return {};
     }
     EndStarving();
-    return Buffer::AllocateTaken(size, *budget);
+    return core_.limits().NewBody(size);
   }
   size_t unsent_bytes() const override { return output_bytes(); }
 

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "core/base/time.h"
-#include "core/buffer/budget.h"
+#include "core/buffer/slab_source.h"
 #include "core/env/network.h"
 #include "network/http/stream.h"
 
@@ -67,6 +67,19 @@ struct Limits {
   // outlives them all, and the bodies.
   Budget* body_budget = nullptr;
   Duration budget_wait_max = 1s;  // A body that gets no memory for that long: 503.
+
+  // Where request bodies lie that find room there; also an answer to what pinned memory they take.
+  // Null: all lie in ordinary memory. It outlives the bodies too.
+  SlabSource* body_source = nullptr;
+
+  // Memory for a body; `size` was taken from the budget, if there is one.
+  Buffer NewBody(size_t size) const {
+    Buffer body;
+    if (body_source != nullptr) body = body_source->TryAllocate(size, body_budget);
+    if (!body.empty()) return body;
+    return body_budget == nullptr ? Buffer::Allocate(size)
+                                  : Buffer::AllocateTaken(size, *body_budget);
+  }
 };
 
 // How often a body that waits for the budget asks again.

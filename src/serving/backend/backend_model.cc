@@ -34,6 +34,7 @@ BackendModel::BackendModel(Options options)
   handle_->auto_complete = options.auto_complete;
   handle_->complete = std::move(options.complete);
   handle_->clock = options.clock;
+  handle_->results = options.results;
   handle_->statistics = std::move(options.statistics);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/base/function.h"
 #include "core/base/result.h"
+#include "core/buffer/slab_source.h"
 #include "core/env/clock.h"
 #include "serving/backend/backend.h"
 #include "serving/inference/statistics.h"
@@ -31,6 +32,7 @@ class BackendModel {
     bool auto_complete = false;  // Whether the backend may complete the configuration.
     ConfigCompleter complete;    // Needed for auto_complete.
     const env::Clock* clock = nullptr;
+    SlabSource* results = nullptr;  // Of instances on a GPU; null: in ordinary memory.
     std::shared_ptr<ModelStatistics> statistics;
   };
 

@@ -91,6 +91,36 @@ TEST_F(GpuMemoryTest, ThatCannotBeCopiedFailsThatRequestAlone) {
   EXPECT_TRUE(Only().status.ok());
 }
 
+// Says "pinned" of ordinary memory.
+class PretendedPool final : public SlabSource {
+ public:
+  Buffer TryAllocate(size_t size, Budget*) override {
+    if (size > sizeof(block)) return {};
+    return Buffer::Adopt(block, size, nullptr, {MemoryKind::kCpuPinned, nullptr});
+  }
+
+ private:
+  std::byte block[8];
+};
+
+TEST_F(GpuMemoryTest, ResultsOfGpusArePinnedWhereTheyMay) {
+  PretendedPool pool;
+  const auto place = [&](InstanceGroup::Kind kind, bool wanted, std::vector<float> values) {
+    auto config = testing::Config("identity", 1, {});
+    config->output_pinned_memory = wanted;
+    auto instance = Instance(config, kind, &pool);
+    sink_->responses().clear();
+    Execute(*instance, Request({values}));
+    EXPECT_EQ(Floats(Only().outputs.at(0)), values);
+    return Only().outputs[0].data.place().kind;
+  };
+  using Kind = InstanceGroup::Kind;
+  EXPECT_EQ(place(Kind::kGpu, true, {1, 2}), MemoryKind::kCpuPinned);
+  EXPECT_EQ(place(Kind::kGpu, false, {1, 2}), MemoryKind::kCpu);
+  EXPECT_EQ(place(Kind::kCpu, true, {1, 2}), MemoryKind::kCpu);
+  EXPECT_EQ(place(Kind::kGpu, true, {1, 2, 3}), MemoryKind::kCpu) << "the pool has no more";
+}
+
 TEST_F(GpuMemoryTest, BusyTimeIsCountedByInstance) {
   auto instance = Instance(testing::Config("identity", 1, {}));
   Execute(*instance, Request({{1, 2}}));

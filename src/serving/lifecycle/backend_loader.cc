@@ -106,11 +106,13 @@ class BackendResources final : public VersionResources {
 
 class BackendLoader final : public VersionLoader {
  public:
-  BackendLoader(BackendManager::Options options, const env::Clock& clock, gpu::Gpus* gpus)
+  BackendLoader(BackendManager::Options options, const env::Clock& clock, gpu::Gpus* gpus,
+                SlabSource* results)
       : auto_complete_(options.auto_complete_config),
         backends_(std::move(options)),
         clock_(clock),
-        gpus_(gpus) {}
+        gpus_(gpus),
+        results_(results) {}
 
   Result<ModelConfigPtr> Prepare(const OpenedModel& model) override {
     ASSIGN_OR_RETURN(const ConfigDraft draft, Draft(model));
@@ -142,6 +144,7 @@ class BackendLoader final : public VersionLoader {
       return ReadCompleted(name, json);
     };
     options.clock = &clock_;
+    options.results = results_;
     options.statistics = std::move(statistics);
     ASSIGN_OR_RETURN(auto loaded, BackendModel::Load(std::move(options)));
     RETURN_IF_ERROR(CheckComplete(*loaded->config()));
@@ -167,13 +170,15 @@ class BackendLoader final : public VersionLoader {
   BackendManager backends_;
   const env::Clock& clock_;
   gpu::Gpus* const gpus_;
+  SlabSource* const results_;
 };
 
 }  // namespace
 
 std::unique_ptr<VersionLoader> NewBackendLoader(BackendManager::Options options,
-                                                const env::Clock& clock, gpu::Gpus* gpus) {
-  return std::make_unique<BackendLoader>(std::move(options), clock, gpus);
+                                                const env::Clock& clock, gpu::Gpus* gpus,
+                                                SlabSource* results) {
+  return std::make_unique<BackendLoader>(std::move(options), clock, gpus, results);
 }
 
 }  // namespace tepal

@@ -21,8 +21,9 @@ Result<std::unique_ptr<ServerCore>> NewServerCore(const ServerCoreOptions& optio
   backends.settings = options.backend_config;
   backends.auto_complete_config = options.auto_complete_config;
 
-  return NewServerCoreOver(options, NewLocalRepository(std::move(local), world.files),
-                           NewBackendLoader(std::move(backends), world.clock, world.gpus), world);
+  return NewServerCoreOver(
+      options, NewLocalRepository(std::move(local), world.files),
+      NewBackendLoader(std::move(backends), world.clock, world.gpus, world.results), world);
 }
 
 }  // namespace tepal

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/buffer/slab_source.h"
 #include "core/env/clock.h"
 #include "core/env/file_system.h"
 #include "core/env/worker.h"
@@ -96,7 +97,8 @@ struct ServerCoreWorld {
   const env::Clock& clock;
   env::FileSystem& files;
   env::WorkerThreads& threads;
-  gpu::Gpus* gpus = nullptr;  // Null: no model is put on a GPU.
+  gpu::Gpus* gpus = nullptr;      // Null: no model is put on a GPU.
+  SlabSource* results = nullptr;  // Of models on a GPU; null: in ordinary memory.
 };
 
 // Loads what is to be loaded at start before it returns. With exit_on_error a model that cannot be

@@ -9,6 +9,7 @@
 
 #include "core/base/function.h"
 #include "core/base/result.h"
+#include "core/buffer/slab_source.h"
 #include "core/env/clock.h"
 #include "serving/backend/abi/tritonbackend.h"
 #include "serving/backend/host/server_objects.h"
@@ -57,6 +58,7 @@ struct TRITONBACKEND_Model {
   // What a request that names no outputs wants: all, by name, as Triton's set of them has it.
   std::vector<std::string> all_outputs;
   const tepal::env::Clock* clock = nullptr;
+  tepal::SlabSource* results = nullptr;
   std::shared_ptr<tepal::ModelStatistics> statistics;
 };
 

@@ -64,6 +64,16 @@ TRITONSERVER_Error* Send(TRITONBACKEND_Request* request,
   return nullptr;
 }
 
+// Pinned where a GPU will write it, so that it does so by itself.
+tepal::Buffer NewResult(const TRITONBACKEND_ModelInstance& instance, size_t size) {
+  const TRITONBACKEND_Model& model = *instance.model;
+  tepal::Buffer result;
+  if (instance.on_gpu() && model.results != nullptr && model.config->output_pinned_memory) {
+    result = model.results->TryAllocate(size, nullptr);
+  }
+  return result.empty() ? tepal::Buffer::Allocate(size) : result;
+}
+
 // Brings what a backend has written on the CPU to where the client wants it.
 tepal::Status FinishOutputs(TRITONBACKEND_Response& response, tepal::InferenceResponse& answer) {
   for (TRITONBACKEND_Output& output : response.outputs) {
@@ -258,7 +268,7 @@ TRITONSERVER_Error* TRITONBACKEND_OutputBuffer(TRITONBACKEND_Output* output, voi
     tensor.data = request->sink->OutputMemory(tensor.name, buffer_byte_size);
   }
   if (tensor.data.data() == nullptr) {
-    tensor.data = tepal::Buffer::Allocate(buffer_byte_size);
+    tensor.data = NewResult(*request->instance, buffer_byte_size);
   } else if (tensor.data.size() < buffer_byte_size) {
     return NewError(
         TRITONSERVER_ERROR_INVALID_ARG,

@@ -96,7 +96,9 @@ inline std::shared_ptr<ModelConfig> Config(const std::string& backend, int tenso
 
 class HostFixture : public ::testing::Test {
  protected:
-  std::unique_ptr<BackendInstance> Instance(const ModelConfigPtr& config) {
+  std::unique_ptr<BackendInstance> Instance(const ModelConfigPtr& config,
+                                            InstanceGroup::Kind kind = InstanceGroup::Kind::kCpu,
+                                            SlabSource* results = nullptr) {
     auto library = manager_.Get(config->backend, {});
     EXPECT_TRUE(library.ok()) << library.status().ToString();
     if (!library.ok()) return nullptr;
@@ -105,12 +107,14 @@ class HostFixture : public ::testing::Test {
     options.config = config;
     options.directory = "/models/m";
     options.clock = &clock_;
+    options.results = results;
     options.statistics = statistics_;
     auto model = BackendModel::Load(std::move(options));
     EXPECT_TRUE(model.ok()) << model.status().ToString();
     if (!model.ok()) return nullptr;
     BackendInstance::Options instance_options;
     instance_options.name = "m_0_0";
+    instance_options.kind = kind;
     auto instance = BackendInstance::Create(*std::move(model), instance_options);
     EXPECT_TRUE(instance.ok()) << instance.status().ToString();
     return instance.ok() ? *std::move(instance) : nullptr;

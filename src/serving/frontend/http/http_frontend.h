@@ -13,7 +13,6 @@
 
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
-#include "core/gpu/pinned_pool.h"
 #include "network/http/stream.h"
 #include "serving/frontend/header_forwarding.h"
 #include "serving/frontend/load_report.h"
@@ -30,8 +29,6 @@ struct HttpFrontendOptions {
   uint64_t body_bytes_max = 64ull << 20;  // --http-max-input-size, also of what is decompressed.
   // Regions that tensors may lie in; null: clients may not register any (--allow-client-shm).
   SharedMemoryRegions* shared_memory = nullptr;
-  // Where bodies with tensors are received; null: in ordinary memory.
-  gpu::PinnedPool* pinned = nullptr;
   RestrictedApis restricted{};
   HeaderForwarding forwarded_headers{};
   LoadReporter* load_reporter = nullptr;  // Null: nobody is told.

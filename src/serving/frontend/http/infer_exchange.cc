@@ -51,10 +51,7 @@ std::span<std::byte> InferExchange::BodyRoom(size_t expected) {
   if (placed_size_.has_value()) {
     if (*placed_size_ == 0) return {};
     if (placed_.empty()) {
-      const size_t size = lead_ + *placed_size_;
-      gpu::PinnedPool* const pinned = door_.options.pinned;
-      if (pinned != nullptr) placed_ = pinned->TryAllocate(size);
-      if (placed_.empty()) placed_ = sender_.AllocateBody(size);
+      placed_ = sender_.AllocateBody(lead_ + *placed_size_);
       if (placed_.empty()) return {};
     }
     return {placed_.data() + lead_ + placed_filled_, *placed_size_ - placed_filled_};
