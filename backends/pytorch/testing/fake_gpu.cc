@@ -53,10 +53,14 @@ int GpuCount() {
 at::Device GpuDevice(int /*ordinal*/) { return at::kCPU; }
 
 at::Tensor PinnedBytes(size_t size) {
-  at::Tensor bytes = at::empty({static_cast<int64_t>(size)}, at::kByte);
+  const at::Tensor block = at::empty({static_cast<int64_t>(size)}, at::kByte);
+  const auto forget = [block](void* start) {
+    const std::lock_guard lock(TheWorld().mutex);
+    TheWorld().pinned.erase(static_cast<const std::byte*>(start));
+  };
   const std::lock_guard lock(TheWorld().mutex);
-  TheWorld().pinned[static_cast<const std::byte*>(bytes.data_ptr())] = size;
-  return bytes;
+  TheWorld().pinned[static_cast<const std::byte*>(block.data_ptr())] = size;
+  return at::from_blob(block.data_ptr(), block.sizes(), forget, at::kByte);
 }
 
 void CleanGpuCache() { Write("cache given back"); }
