@@ -3,10 +3,10 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/base64.h"
 #include "core/base/text.h"
 #include "network/http/body_collector.h"
 #include "network/http/status_map.h"
-#include "serving/frontend/http/base64.h"
 #include "serving/frontend/http/body_json.h"
 
 namespace tepal {

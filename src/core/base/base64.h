@@ -1,4 +1,4 @@
-// Base64 (RFC 4648 section 4), as JSON bodies carry bytes.
+// Base64 (RFC 4648 section 4).
 
 #pragma once
 

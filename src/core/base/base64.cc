@@ -1,4 +1,4 @@
-#include "serving/frontend/http/base64.h"
+#include "core/base/base64.h"
 
 #include <array>
 #include <cstdint>
