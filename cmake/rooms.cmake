@@ -35,6 +35,7 @@ tepal_room(serving/repository      STANDS_ON model_config env)
 tepal_room(serving/scheduling      STANDS_ON inference model_config)
 tepal_room(serving/backend         STANDS_ON inference model_config gpu  LINKS ${CMAKE_DL_LIBS} -Wl,--export-dynamic-symbol=TRITON*)
 tepal_room(scaling/autoscaling     STANDS_ON telemetry)
+tepal_room(network/kube            STANDS_ON net json options)
 tepal_room(partitioning/mig        STANDS_ON gpu options json)
 # 5
 tepal_room(serving/lifecycle       STANDS_ON repository scheduling backend)
