@@ -2,9 +2,9 @@
 
 preset ?= release
 
-.PHONY: help setup build demo up test test-peers package test-fresh bench fuzz fmt lint tidy clean
+.PHONY: help setup build demo up test test-peers test-kubernetes package test-fresh bench fuzz fmt lint tidy clean
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install missing Debian packages and fetch pinned wheels
 	@tools/setup demo
@@ -29,6 +29,9 @@ test: ## Everything CI runs: unit tests, simulations, real clients, conformance,
 test-peers: ## Real Triton, its perf_analyzer and python backend, Debian's LibTorch: what `make test` has no room for
 	@tools/setup peers
 	@test/peers/run.sh
+
+test-kubernetes: ## A real two-node Kubernetes, up and down again: our client, agent and device plugin on it (root)
+	@test/kubernetes/run.sh
 
 package: ## A .deb with the program, its plugins and the demo: needs no compiler
 	@tools/setup demo
