@@ -49,7 +49,7 @@ tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options j
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9
-tepal_room(apps/commands           STANDS_ON runtime options frontend load_balancer supervisor client)
+tepal_room(apps/commands           STANDS_ON runtime options frontend load_balancer supervisor client mig)
 
 # The whole-platform simulation puts the batcher beside the balancer and the supervisor.
 if(TARGET tepal_supervisor_test)

@@ -23,6 +23,8 @@ constexpr Subcommand kSubcommands[] = {
      "HTTP balancer over replicas that come and go, with an admin API and a dashboard"},
     {"up", tepal::commands::RunUp,
      "replicas, balancer and autoscaler on one machine, from one file"},
+    {"mig", tepal::commands::RunMig,
+     "MIG partitions of the GPUs; takes nvidia-mig-parted's commands and files"},
     {"infer", tepal::commands::RunInfer, "classify photos: class, probability, latency"},
     {"bench", tepal::commands::RunBench,
      "load generator: closed and open loop, ramps, table and plot"},
@@ -40,6 +42,7 @@ void PrintUsage(std::FILE* out) {
 std::string_view SubcommandOfProgramName(std::string_view path) {
   const size_t slash = path.rfind('/');
   const std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
+  if (name == "nvidia-mig-parted") return "mig";
   return name == "tritonserver" ? "serve" : "";
 }
 

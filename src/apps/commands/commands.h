@@ -17,6 +17,7 @@ int RunServe(Arguments arguments);    // The inference server.
 int RunBalance(Arguments arguments);  // The balancer alone.
 int RunUp(Arguments arguments);       // Replicas, balancer and autoscaler on one machine.
 int RunInfer(Arguments arguments);    // Photos in, classes and latency out.
+int RunMig(Arguments arguments);      // MIG partitions of the GPUs.
 int RunBench(Arguments arguments);    // The load generator.
 
 }  // namespace tepal::commands

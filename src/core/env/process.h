@@ -21,6 +21,9 @@ struct ProcessOptions {
   std::string log_path;  // stdout and stderr are appended here; empty: inherited.
   // Descriptors the child gets as 3, 4, … with LISTEN_FDS and LISTEN_PID set.
   std::vector<int> listen_descriptors;
+  std::string directory;  // The working directory; empty: the parent's.
+  // Only `environment`, nothing of the parent's.
+  bool bare_environment = false;
   // A cgroup directory the child starts in; empty: the parent's.
   std::string cgroup;
 };

@@ -101,6 +101,7 @@ void YamlReader::Complain(const YamlNode& node, std::string_view path, std::stri
                              Concat(where, ": got ", Seen(node), ", expected ", expected));
 }
 
+const YamlNode* YamlReader::Node(std::string_view key) { return Find(key); }
 bool YamlReader::Has(std::string_view key) { return Find(key) != nullptr; }
 
 void YamlReader::Text(std::string_view key, std::string* out) {

@@ -63,6 +63,9 @@ class YamlReader {
   // Of the root; `node` must outlive it and every section of it.
   YamlReader(const YamlNode& node, std::string file);
 
+  // The field as it is, for one that may be of several kinds; null when absent. Makes the name
+  // known.
+  const YamlNode* Node(std::string_view key);
   // Whether the field is there, even as null. Makes the name known.
   bool Has(std::string_view key);
 

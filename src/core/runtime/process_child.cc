@@ -35,7 +35,9 @@ std::vector<std::string> Environment(const env::ProcessOptions& options) {
     variables.push_back(Concat(kListenPid, kPidDigits));
   }
   const size_t own = variables.size();
-  for (char** inherited = environ; *inherited != nullptr; ++inherited) {
+  char* const none[] = {nullptr};
+  char* const* inherited = options.bare_environment ? none : environ;
+  for (; *inherited != nullptr; ++inherited) {
     const std::string_view name = NameOf(*inherited);
     // Descriptors that were handed to us are not the child's.
     if (name == "LISTEN_FDS" || name == "LISTEN_PID" || name == "LISTEN_FDNAMES") continue;
@@ -60,6 +62,7 @@ Result<ChildPlan> ChildPlan::Make(const env::ProcessOptions& options) {
   ChildPlan plan;
   plan.program_ = options.program;
   plan.cgroup_ = options.cgroup;
+  plan.directory_ = options.directory;
   plan.arguments_ = {options.program};
   plan.arguments_.insert(plan.arguments_.end(), options.arguments.begin(), options.arguments.end());
   plan.environment_ = Environment(options);
@@ -122,6 +125,7 @@ void ChildPlan::RunChild(int report, int parent) {
   if (cgroup_procs_.valid() && write(cgroup_procs_.get(), "0", 1) != 1) {
     Fail(report, Step::kCgroup);
   }
+  if (!directory_.empty() && chdir(directory_.c_str()) != 0) Fail(report, Step::kDirectory);
   if (input_.valid()) dup2(input_.get(), STDIN_FILENO);
   if (log_.valid()) {
     dup2(log_.get(), STDOUT_FILENO);
@@ -167,6 +171,8 @@ Status ChildPlan::Explain(const Failure& failure) const {
       return Cancelled(Concat("starting ", program_, ": the parent has gone"));
     case Step::kCgroup:
       return Status::FromErrno(failure.error, Concat("entering the cgroup ", cgroup_));
+    case Step::kDirectory:
+      return Status::FromErrno(failure.error, Concat("changing to ", directory_));
     case Step::kDescriptors:
       return Status::FromErrno(failure.error, Concat("handing listening sockets to ", program_));
     case Step::kExec:

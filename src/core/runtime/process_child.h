@@ -23,7 +23,7 @@ class ChildPlan {
 
  private:
   // Where the child failed, sent to the parent over a pipe that exec closes.
-  enum class Step : int { kParentGone, kCgroup, kDescriptors, kExec };
+  enum class Step : int { kParentGone, kCgroup, kDirectory, kDescriptors, kExec };
   struct Failure {
     Step step;
     int error;
@@ -35,6 +35,7 @@ class ChildPlan {
 
   std::string program_;
   std::string cgroup_;
+  std::string directory_;
   std::vector<std::string> arguments_;
   std::vector<std::string> environment_;
   std::vector<char*> argv_;

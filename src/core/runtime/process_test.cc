@@ -47,6 +47,19 @@ class ProcessTest : public testing::Test {
   env::ProcessExit exit;
 };
 
+TEST_F(ProcessTest, RunsInADirectoryWithAnEnvironmentOfItsOwn) {
+  env::ProcessOptions options = Shell("pwd; echo \"$GREETING ${HOME-none}\"");
+  options.directory = "/usr";
+  options.environment = {{"GREETING", "hello"}};
+  options.bare_environment = true;
+  Start(options);
+  loop->Run();
+  EXPECT_EQ(Log(), "/usr\nhello none\n");
+  options.directory = "/no/such";
+  const auto refused = loop->processes().Start(options, [](env::ProcessExit) {});
+  EXPECT_NE(refused.status().message().find("/no/such"), std::string::npos);
+}
+
 TEST_F(ProcessTest, ReportsTheExitCodeAndKeepsTheLog) {
   env::ProcessOptions options = Shell("echo out; echo $GREETING >&2; exit 7");
   options.environment = {{"GREETING", "hello"}};

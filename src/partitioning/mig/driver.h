@@ -87,7 +87,8 @@ class Driver {
   virtual ~Driver() = default;
 
   virtual std::string Version() = 0;
-  // Every GPU, by index. A GPU that is broken is in it with its `problem`.
+  // Every GPU, by index. A GPU that is broken is in it with its `problem`. Models and their
+  // profiles are the same objects in every list of one driver.
   virtual Result<std::vector<Gpu>> List() = 0;
 
   // Resets the GPU where its architecture needs it to switch.

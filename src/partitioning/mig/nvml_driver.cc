@@ -91,7 +91,8 @@ class NvmlDriver final : public Driver {
     unsigned count = 0;
     RETURN_IF_ERROR(Check(api_->GetCount(&count), "nvmlDeviceGetCount"));
     std::vector<Gpu> gpus;
-    for (unsigned i = 0; i < count; ++i) gpus.push_back(ReadGpu(*api_, static_cast<int>(i)));
+    for (unsigned i = 0; i < count; ++i)
+      gpus.push_back(ReadGpu(*api_, static_cast<int>(i), models_));
     return gpus;
   }
 
@@ -189,6 +190,7 @@ class NvmlDriver final : public Driver {
 
   const std::unique_ptr<gpu::NvmlMigApi> api_;
   NvmlOptions options_;
+  Models models_;
   XidEvents events_;
 };
 

@@ -30,7 +30,9 @@ class Reader {
   Reader(const gpu::NvmlMigApi& api, nvml::Device device, Gpu& gpu)
       : api_(api), device_(device), gpu_(gpu) {}
 
-  // Everything but the instances.
+  bool mig_capable() const { return mig_capable_; }
+
+  // Everything but what it can be cut into, and the instances.
   Status ReadFacts() {
     gpu_.uuid = NvmlText(api_.GetUuid, device_);
     gpu_.name = NvmlText(api_.GetName, device_);
@@ -48,15 +50,24 @@ class Reader {
     const int mode = api_.GetMigMode(device_, &current, &pending);
     if (mode == nvml::kNotSupported) return {};
     RETURN_IF_ERROR(Check(mode, "nvmlDeviceGetMigMode"));
+    mig_capable_ = true;
     gpu_.mig_enabled = current == 1;
     gpu_.mig_pending = pending == 1;
-    gpu_.model = ReadModel(api_, device_, gpu_, gpu_.placements_known);
     return {};
+  }
+
+  void FindModel(Models& models) {
+    KnownModel& known = models[gpu_.uuid];
+    if (known.model == nullptr) {
+      known.model = ReadModel(api_, device_, gpu_, known.placements_known);
+    }
+    gpu_.model = known.model;
+    gpu_.placements_known = known.placements_known;
   }
 
   Status ReadInstances() {
     if (gpu_.mig_enabled && gpu_.model != nullptr) {
-      if (gpu_.placements_known) RETURN_IF_ERROR(ReadAsRoot());
+      if (gpu_.placements_known) RETURN_IF_ERROR(ReadAsRootIfAllowed());
       ReadMigDevices();
     }
     ReadProcesses();
@@ -68,6 +79,14 @@ class Reader {
  private:
   Status Check(int result, std::string_view function) const {
     return NvmlStatus(api_, result, function);
+  }
+
+  Status ReadAsRootIfAllowed() {
+    const Status status = ReadAsRoot();
+    if (status.code() != StatusCode::kPermissionDenied) return status;
+    gpu_.instances.clear();
+    gpu_.placements_known = false;
+    return {};
   }
 
   // With where they lie, and those without a compute instance.
@@ -192,11 +211,12 @@ class Reader {
   const gpu::NvmlMigApi& api_;
   const nvml::Device device_;
   Gpu& gpu_;
+  bool mig_capable_ = false;
 };
 
 }  // namespace
 
-Gpu ReadGpu(const gpu::NvmlMigApi& api, int index) {
+Gpu ReadGpu(const gpu::NvmlMigApi& api, int index, Models& models) {
   Gpu gpu{.index = index};
   nvml::Device device = nullptr;
   const int got = api.GetHandleByIndex(static_cast<unsigned>(index), &device);
@@ -204,6 +224,7 @@ Gpu ReadGpu(const gpu::NvmlMigApi& api, int index) {
   if (status.ok()) {
     Reader reader(api, device, gpu);
     status = reader.ReadFacts();
+    if (status.ok() && reader.mig_capable()) reader.FindModel(models);
     if (status.ok()) status = reader.ReadInstances();
   }
   gpu.problem = status.message();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <tuple>
 
 namespace tepal::mig {
@@ -23,7 +24,24 @@ std::vector<int> ComputeOf(const WantedInstance& wanted) {
 
 bool Serves(const Instance& instance, const WantedInstance& wanted) {
   return instance.placement.profile == wanted.profile &&
+         (wanted.start < 0 || wanted.start == instance.placement.start) &&
          (instance.compute.empty() || Sorted(instance.compute) == ComputeOf(wanted));
+}
+
+// One for each of `missing`, beside what is there; empty when they do not fit.
+Layout PlaceMissing(const GpuModel& model, const Layout& there, const WantedGpu& wanted,
+                    const std::vector<size_t>& missing) {
+  std::vector<const Profile*> profiles;
+  Layout fixed, around = there;
+  for (const size_t i : missing) {
+    const WantedInstance& instance = wanted.instances[i];
+    profiles.push_back(instance.profile);
+    if (instance.start < 0) continue;
+    fixed.push_back({instance.profile, instance.start});
+    if (!Fits(model, around, fixed.back())) return {};
+    around.push_back(fixed.back());
+  }
+  return fixed.empty() ? Place(model, there, profiles) : fixed;
 }
 
 // Which instances stay (bits of GpuState::instances), as what, and where the rest goes.
@@ -65,18 +83,15 @@ class Chooser {
         choice.computed += bare ? 0 : 1;
       }
     }
-    std::vector<const Profile*> profiles;
-    for (size_t i = 0; i < taken.size(); ++i) {
-      if (taken[i]) continue;
-      choice.missing.push_back(i);
-      profiles.push_back(wanted_.instances[i].profile);
-    }
     Layout there;
     for (const auto& [instance, _] : choice.matched) {
       there.push_back(now_.instances[instance].placement);
     }
-    choice.placed = Place(*now_.model, there, profiles);
-    if (choice.placed.size() != profiles.size()) return std::nullopt;
+    for (size_t i = 0; i < taken.size(); ++i) {
+      if (!taken[i]) choice.missing.push_back(i);
+    }
+    choice.placed = PlaceMissing(*now_.model, there, wanted_, choice.missing);
+    if (choice.placed.size() != choice.missing.size()) return std::nullopt;
     there.insert(there.end(), choice.placed.begin(), choice.placed.end());
     choice.room = Room(*now_.model, there);
     return choice;
@@ -99,21 +114,6 @@ class Chooser {
   const GpuState& now_;
   const WantedGpu& wanted_;
 };
-
-// Whether compute instances of these sizes fit in one instance, on their legal starts.
-bool ComputeFits(const Profile& profile, std::vector<int> sizes, unsigned used = 0) {
-  if (sizes.empty()) return true;
-  const auto largest = std::max_element(sizes.begin(), sizes.end());
-  const int size = *largest;
-  sizes.erase(largest);
-  const unsigned starts = ComputeStarts(profile, size);
-  for (int start = 0; start < kSlicesMax; ++start) {
-    const unsigned slices = ((1U << size) - 1) << start;
-    if ((starts >> start & 1) == 0 || (used & slices) != 0) continue;
-    if (ComputeFits(profile, sizes, used | slices)) return true;
-  }
-  return false;
-}
 
 std::string Describe(const WantedGpu& wanted) {
   std::string text;
@@ -145,8 +145,10 @@ Status Check(const GpuState& now, const WantedGpu& wanted) {
                              std::string(instance.profile->name));
     }
   }
+  std::vector<size_t> every(profiles.size());
+  std::iota(every.begin(), every.end(), size_t{0});
   if (profiles.size() > kInstancesMax ||
-      Place(*now.model, {}, profiles).size() != profiles.size()) {
+      PlaceMissing(*now.model, {}, wanted, every).size() != profiles.size()) {
     return InvalidArgument("these do not fit on one " + std::string(now.model->name) + ": " +
                            Describe(wanted));
   }

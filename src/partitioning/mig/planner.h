@@ -7,9 +7,9 @@
 // the steps out, and looking again when one fails, is for whoever has a driver.
 //
 // An instance counts as the wanted one when profile and compute instances are the same, wherever it
-// lies; one without compute instances gets them. Exact: every choice of instances to keep is tried
-// (at most 2^8), and of the layouts that are left the one with the most Room.
-// Pure; any thread.
+// lies (unless the start is wanted too); one without compute instances gets them. Exact: every
+// choice of instances to keep is tried (at most 2^8), and of the layouts that are left the one with
+// the most Room. Pure; any thread.
 
 #pragma once
 
@@ -43,6 +43,7 @@ struct GpuState {
 struct WantedInstance {
   const Profile* profile = nullptr;
   std::vector<int> compute = {};  // Empty: one with all slices.
+  int start = -1;                 // Where it shall lie; -1: anywhere. All of a GPU say so or none.
 };
 
 struct WantedGpu {

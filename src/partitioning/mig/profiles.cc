@@ -130,6 +130,20 @@ uint8_t ComputeStarts(const Profile& profile, int slices) {
   }
 }
 
+bool ComputeFits(const Profile& profile, std::vector<int> sizes, unsigned used) {
+  if (sizes.empty()) return true;
+  const auto largest = std::max_element(sizes.begin(), sizes.end());
+  const int size = *largest;
+  sizes.erase(largest);
+  const unsigned starts = ComputeStarts(profile, size);
+  for (int start = 0; start < kSlicesMax; ++start) {
+    const unsigned slices = ((1U << size) - 1) << start;
+    if ((starts >> start & 1) == 0 || (used & slices) != 0) continue;
+    if (ComputeFits(profile, sizes, used | slices)) return true;
+  }
+  return false;
+}
+
 int ComputeMultiprocessors(const GpuModel& model, const Profile& profile, int slices) {
   if (slices == profile.compute_slices) return profile.multiprocessors;
   return model.profiles.front().multiprocessors * slices;

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tepal::mig {
 
@@ -73,6 +74,8 @@ const Profile* FindProfileByDriverId(const GpuModel& model, int driver_id);
 // What may be made inside an instance of `profile`: `slices` 1, 2, 3, 4, 7 and the whole. Zero
 // when there is no such compute instance there.
 uint8_t ComputeStarts(const Profile& profile, int slices);
+// Whether compute instances of these sizes fit in one instance together, on their legal starts.
+bool ComputeFits(const Profile& profile, std::vector<int> sizes, unsigned used = 0);
 int ComputeMultiprocessors(const GpuModel& model, const Profile& profile, int slices);
 
 // "1g.5gb", or "1c.3g.20gb" for a part of the instance's compute slices.
