@@ -18,6 +18,7 @@
 #include "balancing/load_balancer/balancer.h"
 #include "core/base/text.h"
 #include "core/options/flags.h"
+#include "core/options/values.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/worker_threads.h"
 #include "core/telemetry/log.h"
@@ -59,13 +60,14 @@ options::FlagSet Flags(BalanceFlags& flags) {
       "address of the dashboard, the admin API and /metrics; \"none\" for none. Whoever reaches "
       "it may change the endpoints");
   set.Add("endpoint", &flags.endpoints,
-          "a server, as HOST:PORT[,grpc=PORT][,weight=N][,max=N][,name=TEXT]; every address of a "
-          "name is one. gRPC calls go to the port grpc, or to PORT. More can be added through the "
+          "a server, as HOST:PORT[,grpc=PORT][,weight=N][,max=N][,name=TEXT][,slow-start=TIME]"
+          "[,backup]; every address of a name is one. gRPC calls go to the port grpc, or to PORT. "
+          "More can be added through the "
           "admin API");
   set.Add("upstream", &balancer.upstream, "the pool's name in the admin API");
   set.Add("threads", &flags.threads, "event loops; 0: one for each core, at most 8");
   set.Group("Choice");
-  set.Add("policy", &flags.policy, "least_outstanding or round_robin");
+  set.Add("policy", &flags.policy, std::string(lb::kChoicePolicies));
   set.Add("endpoint-in-flight-max", &flags.in_flight_max,
           "requests at a time for each endpoint, the rest waits; 0: no limit");
   set.Add("queue-size-max", &flags.queue_size_max, "requests that may wait for an endpoint");
@@ -127,14 +129,27 @@ Status ReadEndpointOption(std::string_view option, lb::EndpointSpec& spec) {
     spec.grpc_address.emplace().port = *port;
     return {};
   }
+  if (option == "backup") {
+    spec.backup = true;
+    return {};
+  }
+  if (name == "slow-start") {
+    const auto time = options::ParseDuration(value);
+    if (!time.has_value()) {
+      return InvalidArgument(Concat("'", option, "', expected ", options::kDurationExpected));
+    }
+    spec.slow_start = *time;
+    return {};
+  }
   const auto number = ParseNumber<uint32_t>(value);
   if (name == "weight" && number.value_or(0) > 0) {
     spec.weight = *number;
   } else if (name == "max" && number.has_value()) {
     spec.in_flight_max = *number;
   } else {
-    return InvalidArgument(
-        Concat("'", option, "', expected grpc=PORT, weight=N (from 1), max=N or name=TEXT"));
+    return InvalidArgument(Concat("'", option,
+                                  "', expected grpc=PORT, weight=N (from 1), max=N, name=TEXT, "
+                                  "slow-start=TIME or backup"));
   }
   return {};
 }

@@ -57,7 +57,10 @@ void ReadBalancer(YamlReader section, BalancerConfig& balancer) {
   ReadAddress(section, "admin", &balancer.admin);
   section.Choice<lb::ChoicePolicy>("policy",
                                    {{"least_outstanding", lb::ChoicePolicy::kLeastOutstanding},
-                                    {"round_robin", lb::ChoicePolicy::kRoundRobin}},
+                                    {"round_robin", lb::ChoicePolicy::kRoundRobin},
+                                    {"power_of_two", lb::ChoicePolicy::kPowerOfTwo},
+                                    {"least_time", lb::ChoicePolicy::kLeastTime},
+                                    {"least_wait", lb::ChoicePolicy::kLeastWait}},
                                    &balancer.policy);
   section.Int("in_flight_max", &balancer.in_flight_max, 0, 1'000'000);
   section.Int("queue_size_max", &balancer.queue_size_max, 0, 1'000'000);

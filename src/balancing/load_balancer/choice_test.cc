@@ -64,7 +64,8 @@ TEST(ChoiceTest, NewcomerIsNotFloodedAndNotStarved) {
 TEST(ChoiceTest, PolicyNames) {
   EXPECT_EQ(ParseChoicePolicy("round_robin").value(), ChoicePolicy::kRoundRobin);
   EXPECT_EQ(ParseChoicePolicy("random").status().message(),
-            "policy is 'random', expected least_outstanding or round_robin");
+            "policy is 'random', expected least_outstanding, round_robin, power_of_two, least_time "
+            "or least_wait");
 }
 
 }  // namespace

@@ -50,12 +50,17 @@ EndpointId Dispatcher::Add(EndpointSpec spec, Instant now) {
   status.spec = std::move(spec);
   status.added = now;
   status.traffic = std::make_shared<EndpointTraffic>();
-  const Candidate load{status.spec.weight, 0, 0};
-  records_.emplace(
-      id, Record{std::move(status), HealthCheck(options_.health, now), Ejection(options_.ejection),
-                 load, 0, std::nullopt, false, false, false, false});
-  WakeAt(now);
-  Refresh(now);
+  Candidate load;
+  load.weight = status.spec.weight;
+  const auto added = records_.emplace(id, Record{.status = std::move(status),
+                                                 .health = HealthCheck(options_.health, now),
+                                                 .ejection = Ejection(options_.ejection),
+                                                 .load = load,
+                                                 .position = {},
+                                                 .wake = {}});
+  Record& record = added.first->second;
+  WakeAt(record, now);
+  Update(record, now);
   return id;
 }
 
@@ -63,7 +68,7 @@ Status Dispatcher::Drain(EndpointId id, Instant now) {
   Record* record = Find(id);
   if (record == nullptr) return UnknownEndpoint(id);
   record->draining = true;
-  Refresh(now);
+  Update(*record, now);
   ForgetIfDone(id, now);
   return {};
 }
@@ -72,7 +77,7 @@ Status Dispatcher::Remove(EndpointId id, Instant now) {
   Record* record = Find(id);
   if (record == nullptr) return UnknownEndpoint(id);
   record->removed = true;
-  Refresh(now);
+  Update(*record, now);
   ForgetIfDone(id, now);
   return {};
 }
@@ -82,7 +87,7 @@ Status Dispatcher::SetDown(EndpointId id, bool down, Instant now) {
   if (record == nullptr) return UnknownEndpoint(id);
   record->down = down;
   record->draining = false;
-  Refresh(now);
+  Update(*record, now);
   return {};
 }
 
@@ -99,6 +104,7 @@ Status Dispatcher::SetInFlightMax(EndpointId id, uint32_t in_flight_max) {
   Record* record = Find(id);
   if (record == nullptr) return UnknownEndpoint(id);
   record->status.spec.in_flight_max = in_flight_max;
+  NoteRoom(*record);
   return {};
 }
 
@@ -109,8 +115,8 @@ void Dispatcher::Reconfigure(const Options& options, Instant now) {
   for (auto& [id, record] : records_) {
     record.health.OnReconfigured(now);
     if (!options.ejection.enabled) record.ejection.Release(Instant::max());
+    WakeAt(record, now);
   }
-  WakeAt(now);
   Refresh(now);
 }
 
@@ -128,31 +134,62 @@ EndpointState Dispatcher::StateOf(const Record& record) {
   return record.ejection.ejected() ? EndpointState::kEjected : EndpointState::kUp;
 }
 
-// Recomputes every state and who is usable; called when something may have changed.
+// Recomputes every state and who is usable.
 void Dispatcher::Refresh(Instant now) {
-  uint32_t up = 0;
-  uint32_t ejected = 0;
-  for (auto& [id, record] : records_) {
-    record.status.state = StateOf(record);
-    if (record.status.state == EndpointState::kUp) ++up;
-    if (record.status.state == EndpointState::kEjected) ++ejected;
+  for (auto& [id, record] : records_) Update(record, now);
+}
+
+// One endpoint may have changed. What it does to the others (panic, backups) is rare, and only then
+// are they looked at.
+void Dispatcher::Update(Record& record, Instant now) {
+  Count(record, -1);
+  record.status.state = StateOf(record);
+  Count(record, +1);
+  const bool panic = Ejection::Panic(options_.ejection, up_, up_ + ejected_);
+  const bool backups_in = up_primary_ == 0;
+  if (panic == panic_ && backups_in == backups_in_) return Place(record, now);
+  panic_ = panic;
+  backups_in_ = backups_in;
+  for (auto& [id, other] : records_) Place(other, now);
+}
+
+void Dispatcher::Count(const Record& record, int by) {
+  const auto add = static_cast<uint32_t>(by);
+  if (record.status.state == EndpointState::kUp) {
+    up_ += add;
+    if (!record.status.spec.backup) up_primary_ += add;
+  } else if (record.status.state == EndpointState::kEjected) {
+    ejected_ += add;
   }
-  const bool panic = Ejection::Panic(options_.ejection, up, up + ejected);
-  for (auto& [id, record] : records_) {
-    const EndpointState state = record.status.state;
-    SetUsable(record, state == EndpointState::kUp || (panic && state == EndpointState::kEjected),
-              now);
-  }
+}
+
+void Dispatcher::Place(Record& record, Instant now) {
+  const EndpointState state = record.status.state;
+  const bool in = record.status.spec.backup ? backups_in_ : true;
+  SetUsable(record,
+            in && (state == EndpointState::kUp || (panic_ && state == EndpointState::kEjected)),
+            now);
+}
+
+void Dispatcher::NoteRoom(Record& record) {
+  const bool has_room = record.position.has_value() && HasRoom(record.status.spec, record.load);
+  if (has_room == record.has_room) return;
+  record.has_room = has_room;
+  with_room_ += has_room ? 1 : static_cast<size_t>(-1);
 }
 
 void Dispatcher::SetUsable(Record& record, bool usable, Instant now) {
   if (usable == record.position.has_value()) return;
   if (usable) {
     record.load.turns = TurnsOfNewcomer(record.load.turns, loads_);
+    // Not in a pool that has only just begun: somebody must carry its load.
+    record.load.ramp = usable_.empty() ? Duration(0) : record.status.spec.slow_start;
+    record.load.ramp_from = now;
     record.position = usable_.size();
     usable_.push_back(&record);
     loads_.push_back(record.load);
     record.has_been_up = true;
+    NoteRoom(record);
     if (record.status.down_since.has_value()) {
       record.status.downtime += now - *record.status.down_since;
       record.status.down_since.reset();
@@ -168,6 +205,7 @@ void Dispatcher::SetUsable(Record& record, bool usable, Instant now) {
   }
   usable_.pop_back();
   loads_.pop_back();
+  NoteRoom(record);
   if (record.has_been_up) record.status.down_since = now;
 }
 
@@ -177,7 +215,9 @@ void Dispatcher::ForgetIfDone(EndpointId id, Instant) {
   const Record& record = found->second;
   if (!record.draining && !record.removed) return;
   drained_.push_back(id);
-  if (record.removed) records_.erase(found);
+  if (!record.removed) return;
+  DropWake(found->second);
+  records_.erase(found);
 }
 
 // Requests.
@@ -186,10 +226,11 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   const Instant deadline = std::min(now + options_.queue_time_max, asking.deadline);
   // Those who wait come first; Poll lets this one pass if they only wait to avoid an endpoint.
   if (line_.empty() || !asking.may_wait) {
-    if (Record* record = Pick({})) {
+    if (Record* record = Pick({}, now)) {
       budget_.OnRequest();
       ++counters_.admitted;
-      return {Admission::kGranted, Take(*record, asking.ticket, deadline, false, now)};
+      return {Admission::kGranted,
+              Take(*record, {asking.ticket, deadline, false, asking.work}, now)};
     }
     if (!asking.may_wait) {
       ++counters_.refused;
@@ -200,6 +241,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   entry.ticket = asking.ticket;
   entry.since = now;
   entry.deadline = deadline;
+  entry.work = asking.work;
   if (!line_.PushBack(std::move(entry))) {
     ++counters_.refused;
     return {Admission::kFull, {}};
@@ -215,8 +257,9 @@ Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
   const Instant deadline = asking.unprocessed
                                ? failed.deadline
                                : std::min(now + options_.queue_time_max, asking.deadline);
-  if (Record* record = Pick(asking.tried)) {
-    return {Admission::kGranted, Take(*record, failed.ticket, deadline, !asking.unprocessed, now)};
+  if (Record* record = Pick(asking.tried, now)) {
+    return {Admission::kGranted,
+            Take(*record, {failed.ticket, deadline, !asking.unprocessed, failed.work}, now)};
   }
   WaitingLine::Entry entry;
   entry.ticket = failed.ticket;
@@ -225,6 +268,7 @@ Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
   entry.since = now;
   entry.deadline = deadline;
   entry.costs_token = !asking.unprocessed;
+  entry.work = failed.work;
   line_.PushFront(std::move(entry));
   return {Admission::kWaiting, {}};
 }
@@ -242,37 +286,45 @@ void Dispatcher::LeaveLine(const WaitingLine::Entry& entry, Instant now) {
 }
 
 // One that has room and is not among `avoid`; null when there is none.
-Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid) {
-  if (usable_.empty()) return nullptr;
-  Record* record = usable_[Choose(options_.policy, loads_, random_)];
-  if (HasRoom(record->status.spec, record->load) && !Contains(avoid, record->status.id)) {
-    return record;
+Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid, Instant now) {
+  if (with_room_ == 0) return nullptr;
+  // In a large pool each attempt looks at other endpoints.
+  const int attempts = usable_.size() > kFullScanMax ? 4 : 1;
+  for (int i = 0; i < attempts; ++i) {
+    Record* record = usable_[Choose(options_.policy, loads_, random_, {now, usual_seconds_})];
+    if (record->has_room && !Contains(avoid, record->status.id)) return record;
   }
-  return PickAmong(avoid);
+  return PickAmong(avoid, now);
 }
 
-Dispatcher::Record* Dispatcher::PickAmong(const std::vector<EndpointId>& avoid) {
+Dispatcher::Record* Dispatcher::PickAmong(const std::vector<EndpointId>& avoid, Instant now) {
   std::vector<Record*> records;
   std::vector<Candidate> loads;
   for (Record* record : usable_) {
-    if (!HasRoom(record->status.spec, record->load) || Contains(avoid, record->status.id)) continue;
+    if (!record->has_room || Contains(avoid, record->status.id)) continue;
     records.push_back(record);
     loads.push_back(record->load);
   }
-  return records.empty() ? nullptr : records[Choose(options_.policy, loads, random_)];
+  if (records.empty()) return nullptr;
+  return records[Choose(options_.policy, loads, random_, {now, usual_seconds_})];
 }
 
-Dispatcher::Grant Dispatcher::Take(Record& record, Ticket ticket, Instant deadline, bool retry,
-                                   Instant now) {
+Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant now) {
   ++record.load.in_flight;
-  record.load.turns += 1.0 / record.load.weight;
+  record.load.turns += 1.0 / (record.load.weight * record.load.Share(now));
+  const bool alone = what.work && record.load.service.OnBegin(now);
   loads_[*record.position] = record.load;
+  NoteRoom(record);
   record.status.selected = now;
   const std::shared_ptr<EndpointTraffic> traffic =
       std::const_pointer_cast<EndpointTraffic>(record.status.traffic);
   traffic->requests.fetch_add(1, std::memory_order_relaxed);
   const EndpointSpec& spec = record.status.spec;
-  return {ticket, record.status.id, spec.address, spec.grpc_address, traffic, deadline, retry};
+  return {what.ticket,  record.status.id,
+          spec.address, spec.grpc_address,
+          traffic,      what.deadline,
+          what.retry,   what.work,
+          alone,        now};
 }
 
 void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now) {
@@ -280,10 +332,25 @@ void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now)
   TEPAL_CHECK(found != records_.end() && found->second.load.in_flight > 0);
   Record& record = found->second;
   --record.load.in_flight;
+  if (grant.work) Learn(record, grant, end, status, now);
   if (record.position.has_value()) loads_[*record.position] = record.load;
+  NoteRoom(record);
   if (grant.retry) budget_.OnRetryEnd();
   CountOutcome(record, end, status, now);
   ForgetIfDone(grant.endpoint, now);
+}
+
+// Only whole answers say how fast an endpoint is: it refuses and fails in no time.
+void Dispatcher::Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now) {
+  constexpr double kForget = 1.0 / 64;
+  const bool answered = end == TryEnd::kAnswered && status < 400;
+  const Duration latency = now - grant.begun;
+  record.load.service.OnEnd(grant.alone, latency, answered, now);
+  if (!answered) return;
+  const bool first = record.load.latency <= 0;
+  record.load.latency += (ToSeconds(latency) - record.load.latency) * (first ? 1 : 8 * kForget);
+  const double seconds = record.load.service.seconds();
+  usual_seconds_ += (seconds - usual_seconds_) * (usual_seconds_ > 0 ? kForget : 1);
 }
 
 void Dispatcher::CountOutcome(Record& record, TryEnd end, int status, Instant now) {
@@ -302,37 +369,30 @@ void Dispatcher::CountOutcome(Record& record, TryEnd end, int status, Instant no
     Suspect(record, now);
   }
   if (!record.ejection.Record(outcome, successes_ - record.successes)) return;
-  uint32_t ejected = 0;
-  uint32_t total = 0;
-  for (const auto& [id, other] : records_) {
-    const EndpointState state = StateOf(other);
-    if (state == EndpointState::kEjected) ++ejected;
-    if (state == EndpointState::kEjected || state == EndpointState::kUp) ++total;
-  }
   if (StateOf(record) != EndpointState::kUp) return;
-  if (!Ejection::MayEject(options_.ejection, ejected, total)) return;
+  if (!Ejection::MayEject(options_.ejection, ejected_, up_ + ejected_)) return;
   record.ejection.Eject(now);
   record.status.ejections = record.ejection.count();
-  WakeAt(record.ejection.until());
-  Refresh(now);
+  WakeAt(record, record.ejection.until());
+  Update(record, now);
 }
 
 void Dispatcher::Suspect(Record& record, Instant now) {
   record.health.Suspect(now);
-  WakeAt(record.health.NextDeadline());
+  WakeAt(record, record.health.NextDeadline());
 }
 
 void Dispatcher::OnCheck(EndpointId id, uint64_t number, std::string error, Instant now) {
   const auto found = records_.find(id);
   if (found == records_.end()) return;
   found->second.health.OnResult(number, std::move(error), now);
-  WakeAt(now);  // KeepHouse looks at the new state.
+  WakeAt(found->second, now);  // KeepHouse looks at the new state.
 }
 
 // What has become due.
 
 void Dispatcher::Poll(Instant now, Due& due) {
-  if (wake_.has_value() && *wake_ <= now) KeepHouse(now, due);
+  if (!wakes_.empty() && wakes_.begin()->first <= now) KeepHouse(now, due);
   while (const auto entry = line_.PopExpired(now)) {
     LeaveLine(*entry, now);
     if (entry->costs_token) budget_.OnRetryEnd();
@@ -345,47 +405,60 @@ void Dispatcher::Poll(Instant now, Due& due) {
 }
 
 void Dispatcher::KeepHouse(Instant now, Due& due) {
-  wake_.reset();
-  for (auto& [id, record] : records_) {
+  std::vector<EndpointId> awake;
+  for (const auto& [when, id] : wakes_) {
+    if (when > now) break;
+    awake.push_back(id);
+  }
+  for (const EndpointId id : awake) {
+    Record& record = records_.at(id);
+    DropWake(record);
     record.ejection.Release(now);
     if (const auto number = record.health.Due(now); number.has_value() && !record.removed) {
-      due.checks.push_back({id, *number, record.status.spec.address});
+      due.checks.push_back(
+          {id, *number, record.status.spec.address, record.status.spec.grpc_address});
     }
     const bool just_failed = record.status.health.unhealthy != record.health.counters().unhealthy;
     if (just_failed) due.suspected.push_back(id);
     record.status.health = record.health.counters();
-    WakeAt(record.health.NextDeadline());
-    WakeAt(record.ejection.until());
+    WakeAt(record, record.health.NextDeadline());
+    WakeAt(record, record.ejection.until());
+    Update(record, now);
   }
-  Refresh(now);
 }
 
 void Dispatcher::ServeLine(Instant now, Due& due) {
   line_.Walk([&](const WaitingLine::Entry& entry) {
     const bool avoids = !entry.tried.empty() && now < entry.avoid_until;
-    Record* record = Pick(avoids ? entry.tried : std::vector<EndpointId>());
-    if (record == nullptr) return AnyRoom() ? WaitingLine::Step::kStay : WaitingLine::Step::kStop;
+    Record* record = Pick(avoids ? entry.tried : std::vector<EndpointId>(), now);
+    if (record == nullptr) {
+      return with_room_ > 0 ? WaitingLine::Step::kStay : WaitingLine::Step::kStop;
+    }
     LeaveLine(entry, now);
     ++counters_.waited;
-    due.grants.push_back(Take(*record, entry.ticket, entry.deadline, entry.costs_token, now));
+    due.grants.push_back(
+        Take(*record, {entry.ticket, entry.deadline, entry.costs_token, entry.work}, now));
     return WaitingLine::Step::kLeave;
   });
 }
 
-bool Dispatcher::AnyRoom() const {
-  return std::any_of(usable_.begin(), usable_.end(), [](const Record* record) {
-    return HasRoom(record->status.spec, record->load);
-  });
+void Dispatcher::WakeAt(Record& record, std::optional<Instant> when) {
+  if (!when.has_value() || (record.wake.has_value() && *record.wake <= *when)) return;
+  DropWake(record);
+  record.wake = when;
+  wakes_.emplace(*when, record.status.id);
 }
 
-void Dispatcher::WakeAt(std::optional<Instant> when) {
-  if (when.has_value() && (!wake_.has_value() || *when < *wake_)) wake_ = when;
+void Dispatcher::DropWake(Record& record) {
+  if (record.wake.has_value()) wakes_.erase({*record.wake, record.status.id});
+  record.wake.reset();
 }
 
 std::optional<Instant> Dispatcher::NextDeadline(Instant now) const {
   const auto line = line_.NextDeadline(now);
-  if (!wake_.has_value() || !line.has_value()) return wake_.has_value() ? wake_ : line;
-  return std::min(*wake_, *line);
+  if (wakes_.empty()) return line;
+  const Instant wake = wakes_.begin()->first;
+  return line.has_value() ? std::min(wake, *line) : wake;
 }
 
 std::vector<Dispatcher::EndpointStatus> Dispatcher::Endpoints() const {
@@ -396,6 +469,7 @@ std::vector<Dispatcher::EndpointStatus> Dispatcher::Endpoints() const {
     all.back().in_flight = record.load.in_flight;
     all.back().health = record.health.counters();
   }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return all;
 }
 

@@ -13,10 +13,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "balancing/load_balancer/choice.h"
@@ -49,6 +51,9 @@ class Dispatcher {
     std::shared_ptr<EndpointTraffic> traffic;
     Instant deadline{};  // Until when the request may wait, should the try reach nobody.
     bool retry = false;  // Holds a place in the retry budget.
+    bool work = true;    // See Asking.
+    bool alone = false;  // See ServiceEstimate.
+    Instant begun{};
   };
 
   enum class Admission {
@@ -63,6 +68,7 @@ class Dispatcher {
     Ticket ticket = 0;
     bool may_wait = true;
     Instant deadline = Instant::max();  // It is of no use after that.
+    bool work = true;  // An inference: how long it takes says how fast an endpoint is.
   };
   struct Admitted {
     Admission admission = Admission::kUnavailable;
@@ -73,6 +79,7 @@ class Dispatcher {
     EndpointId endpoint = 0;
     uint64_t number = 0;
     env::Address address;
+    std::optional<env::Address> grpc_address;
   };
 
   // What is to be done, in any order.
@@ -175,35 +182,56 @@ class Dispatcher {
     bool draining = false;
     bool removed = false;
     bool has_been_up = false;
+    bool has_room = false;        // Counted in with_room_.
+    std::optional<Instant> wake;  // Its entry in wakes_.
   };
 
   static EndpointState StateOf(const Record& record);
   Record* Find(EndpointId id);
   void Refresh(Instant now);
+  void Update(Record& record, Instant now);
+  void Count(const Record& record, int by);
+  void Place(Record& record, Instant now);
+  void NoteRoom(Record& record);
   void SetUsable(Record& record, bool usable, Instant now);
-  Record* Pick(const std::vector<EndpointId>& avoid);
-  Record* PickAmong(const std::vector<EndpointId>& avoid);
-  Grant Take(Record& record, Ticket ticket, Instant deadline, bool retry, Instant now);
+  Record* Pick(const std::vector<EndpointId>& avoid, Instant now);
+  Record* PickAmong(const std::vector<EndpointId>& avoid, Instant now);
+  struct TakeFor {
+    Ticket ticket = 0;
+    Instant deadline{};
+    bool retry = false;
+    bool work = true;
+  };
+  Grant Take(Record& record, const TakeFor& what, Instant now);
+  void Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now);
   void CountOutcome(Record& record, TryEnd end, int status, Instant now);
   void Suspect(Record& record, Instant now);
   void KeepHouse(Instant now, Due& due);
   void ServeLine(Instant now, Due& due);
   void LeaveLine(const WaitingLine::Entry& entry, Instant now);
   void ForgetIfDone(EndpointId id, Instant now);
-  bool AnyRoom() const;
-  void WakeAt(std::optional<Instant> when);
+  void WakeAt(Record& record, std::optional<Instant> when);
+  void DropWake(Record& record);
 
   Options options_;  // HealthCheck and Ejection refer to it.
   env::Random& random_;
   RetryBudget budget_;
   WaitingLine line_;
   Counters counters_;
-  std::map<EndpointId, Record> records_;
+  std::unordered_map<EndpointId, Record> records_;
   std::vector<Record*> usable_;
   std::vector<Candidate> loads_;  // Of usable_, side by side for Choose.
   EndpointId last_id_ = 0;
   uint64_t successes_ = 0;
-  std::optional<Instant> wake_;  // The next health check or end of an ejection.
+  // The next health check or end of an ejection of each endpoint.
+  std::set<std::pair<Instant, EndpointId>> wakes_;
+  size_t with_room_ = 0;     // Of usable_.
+  uint32_t up_ = 0;          // Of records_, by state.
+  uint32_t up_primary_ = 0;  // Of those, no backups.
+  uint32_t ejected_ = 0;
+  bool panic_ = false;        // Ejected endpoints are used.
+  bool backups_in_ = true;    // Backups are used.
+  double usual_seconds_ = 0;  // See ServiceEstimate.
   std::vector<EndpointId> drained_;
 };
 

@@ -60,14 +60,14 @@ double Measure(Shared& shared) {
 }  // namespace tepal::lb
 
 int main() {
-  for (const int endpoints : {1, 7, 16, 100}) {
+  for (const int endpoints : {1, 7, 16, 100, 10'000}) {
     tepal::lb::Shared shared(endpoints);
     const double alone = tepal::lb::Measure(shared);
     double with_other = 0;
     std::thread other([&] { (void)tepal::lb::Measure(shared); });
     with_other = tepal::lb::Measure(shared);
     other.join();
-    std::printf("%3d endpoints: %.0f ns a request alone, %.0f ns with two threads\n", endpoints,
+    std::printf("%5d endpoints: %.0f ns a request alone, %.0f ns with two threads\n", endpoints,
                 alone, with_other);
   }
 }

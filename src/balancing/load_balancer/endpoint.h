@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/time.h"
 #include "core/env/network.h"
 #include "core/telemetry/metrics.h"
 
@@ -24,6 +25,8 @@ struct EndpointSpec {
   std::string slot;            // What the server owns ("cpu 0", "MIG 1g.10gb 3"); may be empty.
   uint32_t weight = 1;         // Share of the load relative to the others; at least 1.
   uint32_t in_flight_max = 0;  // Requests at a time; 0: no limit.
+  Duration slow_start{};       // How long it counts for less after it has (re)joined.
+  bool backup = false;         // Used only while no other endpoint is.
 };
 
 enum class EndpointState {

@@ -185,8 +185,11 @@ void ProxyExchange::ResumeRequest() {
 
 void ProxyExchange::Ask() {
   phase_ = Phase::kWaiting;
-  OnAdmitted(handler_.pool_->Admit(
-      {.ticket = ticket_, .may_wait = route_ != RouteKind::kHealth, .deadline = deadline_}, Now()));
+  OnAdmitted(handler_.pool_->Admit({.ticket = ticket_,
+                                    .may_wait = route_ != RouteKind::kHealth,
+                                    .deadline = deadline_,
+                                    .work = route_ == RouteKind::kInfer},
+                                   Now()));
 }
 
 void ProxyExchange::OnAdmitted(const Pool::Admitted& admitted) {

@@ -31,6 +31,7 @@ class WaitingLine {
     Instant since{};
     Instant deadline{};
     bool costs_token = false;  // It is a retry that holds a token of the budget.
+    bool work = true;          // See Dispatcher::Asking.
   };
 
   explicit WaitingLine(uint32_t size_max) : size_max_(size_max) {}

@@ -1,0 +1,120 @@
+// Backups, slow start and large pools.
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "balancing/load_balancer/dispatcher.h"
+
+namespace tepal::lb {
+namespace {
+
+constexpr Instant kStart{100s};
+
+EndpointSpec Spec(int number) {
+  EndpointSpec spec;
+  spec.address = {env::Address::Family::kIp4, "127.0.0.1", static_cast<uint16_t>(1 + number)};
+  return spec;
+}
+
+struct Scene {
+  explicit Scene(ChoicePolicy policy = ChoicePolicy::kLeastOutstanding)
+      : dispatcher(With(policy), random) {}
+  static Dispatcher::Options With(ChoicePolicy policy) {
+    Dispatcher::Options options;
+    options.policy = policy;
+    options.health.enabled = false;
+    return options;
+  }
+  // Who gets the next requests, each of which is answered at once, or not at all.
+  std::map<EndpointId, int> Spread(int count, Instant now, bool keep = false) {
+    std::map<EndpointId, int> chosen;
+    for (int i = 0; i < count; ++i) {
+      const auto admitted = dispatcher.Admit({.ticket = ++tickets}, now);
+      if (admitted.admission != Dispatcher::Admission::kGranted) break;
+      ++chosen[admitted.grant.endpoint];
+      if (!keep) dispatcher.Finish(admitted.grant, TryEnd::kAnswered, 200, now);
+    }
+    return chosen;
+  }
+  env::SeededRandom random{1};
+  Dispatcher dispatcher;
+  Ticket tickets = 0;
+};
+
+TEST(DispatcherPlacesTest, BackupsWorkOnlyWhileNobodyElseDoes) {
+  Scene scene;
+  const EndpointId first = scene.dispatcher.Add(Spec(1), kStart);
+  const EndpointId second = scene.dispatcher.Add(Spec(2), kStart);
+  EndpointSpec spec = Spec(3);
+  spec.backup = true;
+  const EndpointId backup = scene.dispatcher.Add(spec, kStart);
+  using Chosen = std::map<EndpointId, int>;
+  EXPECT_EQ(scene.Spread(10, kStart), (Chosen{{first, 5}, {second, 5}}));
+  ASSERT_TRUE(scene.dispatcher.SetDown(first, true, kStart).ok());
+  EXPECT_EQ(scene.Spread(10, kStart), (Chosen{{second, 10}}));
+  ASSERT_TRUE(scene.dispatcher.Drain(second, kStart).ok());
+  EXPECT_EQ(scene.Spread(10, kStart), (Chosen{{backup, 10}}));
+  ASSERT_TRUE(scene.dispatcher.SetDown(first, false, kStart).ok());
+  EXPECT_EQ(scene.Spread(10, kStart), (Chosen{{first, 10}}));
+  ASSERT_TRUE(scene.dispatcher.Remove(first, kStart).ok());
+  ASSERT_TRUE(scene.dispatcher.Remove(second, kStart).ok());
+  EXPECT_EQ(scene.Spread(10, kStart), (Chosen{{backup, 10}}));
+}
+
+TEST(DispatcherPlacesTest, SlowStartGrowsWithTime) {
+  for (const ChoicePolicy policy : {ChoicePolicy::kLeastOutstanding, ChoicePolicy::kRoundRobin,
+                                    ChoicePolicy::kLeastTime, ChoicePolicy::kLeastWait}) {
+    Scene scene(policy);
+    const EndpointId old = scene.dispatcher.Add(Spec(1), kStart);
+    EndpointSpec spec = Spec(2);
+    spec.slow_start = 10s;
+    const EndpointId fresh = scene.dispatcher.Add(spec, kStart);
+    EXPECT_NEAR(scene.Spread(300, kStart + 1s)[fresh], 300 / 11, 3);
+    EXPECT_NEAR(scene.Spread(300, kStart + 5s)[fresh], 100, 3);
+    EXPECT_NEAR(scene.Spread(300, kStart + 20s)[fresh], 150, 3);
+    // The only one there is carries everything from the start.
+    ASSERT_TRUE(scene.dispatcher.SetDown(fresh, true, kStart + 20s).ok());
+    ASSERT_TRUE(scene.dispatcher.SetDown(old, true, kStart + 20s).ok());
+    ASSERT_TRUE(scene.dispatcher.SetDown(fresh, false, kStart + 20s).ok());
+    EXPECT_EQ(scene.Spread(10, kStart + 20s)[fresh], 10);
+  }
+}
+
+TEST(DispatcherPlacesTest, EveryPermitOfALargePoolIsUsed) {
+  for (const ChoicePolicy policy :
+       {ChoicePolicy::kLeastOutstanding, ChoicePolicy::kPowerOfTwo, ChoicePolicy::kLeastWait}) {
+    Scene scene(policy);
+    for (int i = 0; i < 200; ++i) {
+      EndpointSpec spec = Spec(i);
+      spec.in_flight_max = 2;
+      scene.dispatcher.Add(spec, kStart);
+    }
+    const auto chosen = scene.Spread(1000, kStart, true);
+    EXPECT_EQ(chosen.size(), 200u);
+    for (const auto& [id, count] : chosen) EXPECT_EQ(count, 2);
+  }
+}
+
+TEST(DispatcherPlacesTest, ChecksOfALargePoolComeWhenEachIsDue) {
+  Dispatcher::Options options;
+  options.health.interval_starting = options.health.interval;
+  env::SeededRandom random(1);
+  Dispatcher dispatcher(options, random);
+  for (int i = 0; i < 1000; ++i) dispatcher.Add(Spec(i), kStart + i * 1ms);
+  std::map<EndpointId, int> checks;
+  for (Instant now = kStart + 1s; now < kStart + 11s; now += 1ms) {
+    Dispatcher::Due due;
+    dispatcher.Poll(now, due);
+    for (const Dispatcher::Check& check : due.checks) {
+      ++checks[check.endpoint];
+      dispatcher.OnCheck(check.endpoint, check.number, "", now);
+    }
+    ASSERT_GE(dispatcher.NextDeadline(now).value(), now);
+  }
+  EXPECT_EQ(checks.size(), 1000u);
+  for (const auto& [id, count] : checks) EXPECT_NEAR(count, 10, 1);
+}
+
+}  // namespace
+}  // namespace tepal::lb
