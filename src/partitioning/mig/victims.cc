@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
+#include <compare>
 #include <optional>
-#include <tuple>
 #include <utility>
 
 #include "core/base/check.h"
@@ -13,10 +12,27 @@
 namespace tepal::mig {
 namespace {
 
-// A later removal is only for choosing between equals: all LargeRoom of sixteen GPUs times this is
-// less than one.
+// What one more tenant's leaving, which nobody has promised, takes from what it would free.
+constexpr double kDiscount = 0.8;
+// Promises are compared as whole numbers of this part.
+constexpr int kPromiseScale = 16;
+// Of the next removal's value in the present one's: only for choosing between equals.
 constexpr double kLater = 1.0 / (1 << 14);
-constexpr double kImpossible = -std::numeric_limits<double>::infinity();
+
+// What a choice leaves; the first that differs decides.
+struct Value {
+  int promise = 0;
+  int room = 0;
+  double later = 0;
+
+  auto operator<=>(const Value&) const = default;
+  friend Value operator+(const Value& a, const Value& b) {
+    return {a.promise + b.promise, a.room + b.room, a.later + b.later};
+  }
+  friend Value operator-(const Value& a, const Value& b) {
+    return {a.promise - b.promise, a.room - b.room, a.later - b.later};
+  }
+};
 
 // NVML's numbers of the profiles that are not a variant of another one.
 bool IsPlain(const Profile& profile) { return profile.nvml_profile <= 6; }
@@ -29,41 +45,40 @@ class Prospects {
     TEPAL_CHECK(size_ <= kSlicesMax);
     const unsigned all = (1U << size_) - 1;
     values_.resize(all + 1);
+    std::vector<double> promises(all + 1);
     for (unsigned gone = all + 1; gone-- > 0;) {  // More gone first: they are the later ones.
       Layout busy = gpu.staying;
+      double promise = 0;
       double later = 0;
       for (size_t i = 0; i < size_; ++i) {
         if ((gone >> i & 1) != 0) continue;
         busy.push_back(gpu.removable[i]);
-        later = std::max(later, values_[gone | 1U << i]);
+        const unsigned next = gone | 1U << i;
+        promise = std::max(promise, kDiscount * promises[next]);
+        later = std::max(later, values_[next].room + kLater * values_[next].later);
       }
-      values_[gone] = LargeRoom(*gpu.model, busy) + kLater * later;
+      const int room = LargeRoom(*gpu.model, busy);
+      promises[gone] = std::max(promise, static_cast<double>(room));
+      values_[gone] = {static_cast<int>(std::lround(promises[gone] * kPromiseScale)), room, later};
     }
   }
 
   size_t size() const { return size_; }
-  // LargeRoom, and a fraction for what later removals would add.
-  double Value(unsigned gone) const { return values_[gone]; }
-  // What the next removal adds now.
-  double Gain(unsigned gone, size_t next) const {
-    return std::floor(values_[gone | 1U << next]) - std::floor(values_[gone]);
-  }
+  const Value& operator[](unsigned gone) const { return values_[gone]; }
 
   // The best subset of `count`.
   unsigned Best(size_t count) const {
-    unsigned best = 0;
-    double value = kImpossible;
+    std::optional<unsigned> best;
     for (unsigned gone = 0; gone < values_.size(); ++gone) {
-      if (static_cast<size_t>(std::popcount(gone)) != count || values_[gone] <= value) continue;
-      value = values_[gone];
-      best = gone;
+      if (static_cast<size_t>(std::popcount(gone)) != count) continue;
+      if (!best.has_value() || values_[gone] > values_[*best]) best = gone;
     }
-    return best;
+    return *best;
   }
 
  private:
   size_t size_;
-  std::vector<double> values_;
+  std::vector<Value> values_;
 };
 
 std::vector<Prospects> ProspectsOf(std::span<const Tenants> gpus) {
@@ -110,22 +125,22 @@ std::vector<Tenant> ChooseVictims(std::span<const Tenants> gpus, size_t count) {
   size_t total = 0;
   for (const Prospects& gpu : prospects) total += gpu.size();
   count = std::min(count, total);
-  // values[n]: the best of the GPUs so far with n victims; taken[g][n]: how many GPU g gave to it.
-  std::vector<double> values(count + 1, kImpossible);
-  values[0] = 0;
+  // best[n]: of the GPUs so far with n victims; taken[g][n]: how many of them GPU g gave.
+  std::vector<std::optional<Value>> best(count + 1);
+  best[0] = Value();
   std::vector<std::vector<size_t>> taken;
   for (const Prospects& gpu : prospects) {
-    std::vector<double> next(count + 1, kImpossible);
+    std::vector<std::optional<Value>> next(count + 1);
     std::vector<size_t> here(count + 1, 0);
     for (size_t own = 0; own <= std::min(count, gpu.size()); ++own) {
-      const double value = gpu.Value(gpu.Best(own));
+      const Value value = gpu[gpu.Best(own)];
       for (size_t n = own; n <= count; ++n) {
-        if (values[n - own] + value <= next[n]) continue;
-        next[n] = values[n - own] + value;
+        if (!best[n - own].has_value() || (next[n] >= *best[n - own] + value)) continue;
+        next[n] = *best[n - own] + value;
         here[n] = own;
       }
     }
-    values = std::move(next);
+    best = std::move(next);
     taken.push_back(std::move(here));
   }
   std::vector<Tenant> victims;
@@ -147,17 +162,13 @@ std::vector<Tenant> OrderVictims(std::span<const Tenants> gpus) {
   std::vector<Tenant> order;
   for (;;) {
     std::optional<Tenant> next;
-    // More room now; then the GPU with fewer tenants left; on it, the better prospect.
-    std::tuple<double, int, double> rank;
+    Value gain;
     for (size_t g = 0; g < gpus.size(); ++g) {
-      const int left =
-          static_cast<int>(gpus[g].staying.size() + prospects[g].size()) - std::popcount(gone[g]);
       for (size_t i = 0; i < prospects[g].size(); ++i) {
         if ((gone[g] >> i & 1) != 0) continue;
-        const std::tuple candidate(prospects[g].Gain(gone[g], i), -left,
-                                   prospects[g].Value(gone[g] | 1U << i));
-        if (next.has_value() && candidate <= rank) continue;
-        rank = candidate;
+        const Value gained = prospects[g][gone[g] | 1U << i] - prospects[g][gone[g]];
+        if (next.has_value() && gained <= gain) continue;
+        gain = gained;
         next = Tenant{g, i};
       }
     }
@@ -178,13 +189,13 @@ std::vector<std::vector<int32_t>> DeletionCosts(std::span<const Tenants> gpus) {
 size_t ChooseVacancy(std::span<const Tenants> gpus, std::span<const Vacancy> vacancies) {
   TEPAL_CHECK(!vacancies.empty());
   size_t best = 0;
-  double loss_least = std::numeric_limits<double>::infinity();
+  std::optional<Value> loss_least;
   for (size_t i = 0; i < vacancies.size(); ++i) {
     const Tenants& before = gpus[vacancies[i].gpu];
     Tenants after = before;
     after.removable.push_back(vacancies[i].placement);
-    const double loss = Prospects(before).Value(0) - Prospects(after).Value(0);
-    if (loss >= loss_least) continue;
+    const Value loss = Prospects(before)[0] - Prospects(after)[0];
+    if (loss_least.has_value() && loss >= *loss_least) continue;
     loss_least = loss;
     best = i;
   }

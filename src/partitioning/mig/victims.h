@@ -2,9 +2,10 @@
 // fit.
 //
 // Free slices are worth little when they lie apart: of seven 1g with three removed at random, a 3g
-// fits in 3 of 100 cases. What a choice leaves is compared by LargeRoom; between equals by what the
-// best next removal would leave, and the one after it. So victims come off one GPU, and off the
-// same half of it, before the next is touched.
+// fits in 3 of 100 cases. What a choice leaves is compared first by its promise, the most LargeRoom
+// that each GPU would have if more left, a fifth less for each of them: so a GPU that has begun to
+// empty is emptied before another is touched, though the load falls in small steps. Between equals
+// by LargeRoom as it is, then by what the best next removal would leave, and the one after it.
 //
 // An instance counts as free when nobody works in it, whether it still exists or not: whoever wants
 // the room can destroy it. Pure; any thread.
@@ -41,8 +42,8 @@ int LargeRoom(const GpuModel& model, std::span<const Placement> busy);
 // what could fit does.
 double Fragmentation(const GpuModel& model, std::span<const Placement> busy);
 
-// The `count` of all removable ones whose leaving at once leaves the most LargeRoom. Exact: every
-// subset of each GPU's. At most all of them; ordered by GPU and index.
+// The `count` of all removable ones whose leaving at once leaves the most. Exact: every subset of
+// each GPU's. At most all of them; ordered by GPU and index.
 std::vector<Tenant> ChooseVictims(std::span<const Tenants> gpus, size_t count);
 
 // Every removable one, in the order in which they had better leave one at a time. What is chosen at

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <random>
 
 namespace tepal::mig {
@@ -90,6 +91,21 @@ TEST(Victims, OneGpuIsEmptiedBeforeTheNext) {
   }
 }
 
+TEST(Victims, SmallStepsEmptyOneGpuAfterTheOther) {
+  std::vector<Tenants> gpus(4, {&A100(), {}, Sevens()});
+  for (int left = 26; left >= 0; left -= 2) {
+    for (const Tenant& victim : std::vector(ChooseVictims(gpus, 2))) {
+      gpus[victim.gpu].removable[victim.index].profile = nullptr;
+    }
+    int touched = 0;
+    for (Tenants& gpu : gpus) {
+      std::erase_if(gpu.removable, [](const Placement& p) { return p.profile == nullptr; });
+      if (!gpu.removable.empty() && gpu.removable.size() < 7) ++touched;
+    }
+    EXPECT_LE(touched, 1) << left << " are left";
+  }
+}
+
 TEST(Victims, WhoStaysIsNotTouchedAndDecidesWhere) {
   // A 1g at 5 stays: the right half can never take a 3g, so the left one is cleared.
   Tenants gpu{&A100(), {{&Named("1g.5gb"), 5}}, {}};
@@ -153,22 +169,42 @@ TEST(Victims, NoOtherChoiceLeavesMore) {
     for (size_t g = 0; g < 2; ++g) {
       for (size_t i = 0; i < gpus[g].removable.size(); ++i) all.push_back({g, i});
     }
-    const auto room = [&](std::span<const Tenant> gone) {
-      return LargeRoom(A100(), Without(gpus[0], 0, gone)) +
-             LargeRoom(A100(), Without(gpus[1], 1, gone));
+    // Promise of one GPU, then its room.
+    const auto worth = [&](size_t g, std::span<const Tenant> gone) {
+      const Layout left = Without(gpus[g], g, gone);
+      const Layout staying = gpus[g].staying;
+      double promise = 0;
+      for (unsigned more = 0; more < 1U << left.size(); ++more) {
+        Layout after = staying;
+        double discount = 1;
+        for (size_t i = staying.size(); i < left.size(); ++i) {
+          if ((more >> i & 1) != 0) {
+            discount *= 0.8;
+          } else {
+            after.push_back(left[i]);
+          }
+        }
+        promise = std::max(promise, discount * LargeRoom(A100(), after));
+      }
+      return std::pair(static_cast<int>(std::lround(16 * promise)), LargeRoom(A100(), left));
     };
-    std::vector<int> best(all.size() + 1, -1);
+    const auto both = [&](std::span<const Tenant> gone) {
+      const auto [promise_0, room_0] = worth(0, gone);
+      const auto [promise_1, room_1] = worth(1, gone);
+      return std::pair(promise_0 + promise_1, room_0 + room_1);
+    };
+    std::vector<std::pair<int, int>> best(all.size() + 1, {-1, -1});
     for (unsigned subset = 0; subset < 1U << all.size(); ++subset) {
       std::vector<Tenant> gone;
       for (size_t i = 0; i < all.size(); ++i) {
         if ((subset >> i & 1) != 0) gone.push_back(all[i]);
       }
-      best[gone.size()] = std::max(best[gone.size()], room(gone));
+      best[gone.size()] = std::max(best[gone.size()], both(gone));
     }
     for (size_t count = 0; count <= all.size(); ++count) {
       const std::vector<Tenant> victims = ChooseVictims(gpus, count);
       ASSERT_EQ(victims.size(), count);
-      ASSERT_EQ(room(victims), best[count]) << count << " victims";
+      ASSERT_EQ(both(victims), best[count]) << count << " victims";
     }
   }
 }
