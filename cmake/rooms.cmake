@@ -45,7 +45,7 @@ tepal_room(serving/client          STANDS_ON net kserve image)
 tepal_room(serving/server_core     STANDS_ON lifecycle)
 # 7
 tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory LINKS tepal_proto_descriptors PkgConfig::re2)
-tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling options json)
+tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling mig options json)
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9

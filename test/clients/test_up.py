@@ -39,16 +39,16 @@ def alive(pid):
 class Up:
     """A `tepal up` in a folder of its own."""
 
-    def __init__(self, quota="auto", model="delay", config=DELAY):
+    def __init__(self, quota="auto", model="delay", config=DELAY, file=FILE, environment=None):
         self.folder = tempfile.TemporaryDirectory()
         root = pathlib.Path(self.folder.name)
         (root / "models" / model / "1").mkdir(parents=True)
         (root / "models" / model / "config.pbtxt").write_text(config)
         self.port, self.admin = free_ports(2)
         self.file = root / "tepal.yaml"
-        self.file.write_text(FILE.format(clients=self.port, admin=self.admin, quota=quota))
+        self.file.write_text(file.format(clients=self.port, admin=self.admin, quota=quota))
         self.errors = open(root / "errors", "w+")
-        self.process = subprocess.Popen([str(TEPAL), "up", str(self.file), "--json"], cwd=root, text=True,
+        self.process = subprocess.Popen([str(TEPAL), "up", str(self.file), "--json"], cwd=root, text=True, env=environment,
                                         stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
         self.latest, self.pids = None, set()
         threading.Thread(target=self.read, daemon=True).start()

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "apps/commands/commands.h"
+#include "apps/commands/up_gpus.h"
 #include "apps/supervisor/balancer_traffic.h"
 #include "apps/supervisor/supervisor.h"
 #include "balancing/load_balancer/balancer.h"
@@ -132,6 +133,7 @@ class UpProcess {
 
  private:
   Status StartBalancer();
+  Result<supervisor::SlotPlan> FindSlots();
   Status StartSupervisor();
   void Greet(const supervisor::SlotPlan& plan);
   void Tell(std::string_view line);
@@ -147,6 +149,7 @@ class UpProcess {
   Result<std::unique_ptr<env::CpuGroups>> groups_;  // Outlives the processes in them.
   std::unique_ptr<runtime::EpollLoop> loop_;
   std::unique_ptr<runtime::LoopThreads> threads_;
+  std::unique_ptr<GpuWatch> gpus_;  // Null: slots are shares of CPU.
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<lb::Balancer> balancer_;
   std::unique_ptr<supervisor::BalancerTraffic> traffic_;
@@ -183,10 +186,37 @@ Status UpProcess::StartBalancer() {
   return {};
 }
 
-Status UpProcess::StartSupervisor() {
+Result<supervisor::SlotPlan> UpProcess::FindSlots() {
+  std::string no_gpu;
+  if (config_.slots.source != supervisor::SlotSource::kCpu) {
+    auto watch = std::make_unique<GpuWatch>(config_.slots, *loop_,
+                                            [this](std::string_view line) { Tell(line); });
+    Result<supervisor::GpuSlots> found = watch->LookNow();
+    if (found.ok()) {
+      gpus_ = std::move(watch);
+      supervisor::SlotPlan plan;
+      plan.description = supervisor::Describe(*found);
+      for (const std::string& note : found->notes)
+        plan.description += Concat("\n           ", note);
+      plan.slots = std::move(found->slots);
+      return plan;
+    }
+    if (found.status().code() != StatusCode::kNotFound) return found.status();
+    no_gpu = found.status().message();
+    if (config_.slots.source != supervisor::SlotSource::kAuto) {
+      return FailedPrecondition(
+          Concat("slots.source needs a GPU; with auto or cpu it works without one: ", no_gpu));
+    }
+  }
   if (config_.slots.quota != supervisor::QuotaMode::kOff) groups_ = runtime::OpenCpuGroups();
   ASSIGN_OR_RETURN(supervisor::SlotPlan plan,
                    supervisor::PlanSlots(config_.slots, CoresAllowed(), groups_));
+  if (!no_gpu.empty()) plan.description += Concat("\n           CPU, because ", no_gpu);
+  return plan;
+}
+
+Status UpProcess::StartSupervisor() {
+  ASSIGN_OR_RETURN(supervisor::SlotPlan plan, FindSlots());
   log_directory_ = Concat(flags_.state.empty() ? config_.state_directory : flags_.state, "/logs");
   RETURN_IF_ERROR(runtime::SystemFileSystem().MakeDirectories(log_directory_));
   ASSIGN_OR_RETURN(const std::string program, OwnProgram());
@@ -195,6 +225,8 @@ Status UpProcess::StartSupervisor() {
       std::make_unique<supervisor::BalancerTraffic>(*balancer_, config_.balancer.in_flight_max);
   Greet(plan);
   env::CpuGroups* const groups = plan.enforced ? groups_.value().get() : nullptr;
+  supervisor::LookForSlots look;
+  if (gpus_ != nullptr) look = [this](auto done) { gpus_->Look(std::move(done)); };
   supervisor_ = std::make_unique<supervisor::Supervisor>(
       supervisor::Supervisor::Options{config_, std::move(plan), program,
                                       ServeArguments(config_, repository_), log_directory_},
@@ -204,7 +236,8 @@ Status UpProcess::StartSupervisor() {
                  Function<void(Result<std::string>)> done) {
             Fetch(to, path, time_max, std::move(done));
           },
-          &LastLine, [this](std::string_view line) { Tell(line); }, [this] { loop_->Stop(); }});
+          &LastLine, [this](std::string_view line) { Tell(line); }, [this] { loop_->Stop(); },
+          std::move(look)});
   supervisor_->Start();
   if (flags_.json) PrintState();
   return {};
@@ -214,6 +247,7 @@ int UpProcess::Run() {
   loop_->Run();
   Tell("stopped; no process is left");
   balancer_->Stop();
+  gpus_.reset();
   supervisor_.reset();
   client_.reset();
   balancer_.reset();

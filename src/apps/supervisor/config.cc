@@ -67,9 +67,32 @@ void ReadBalancer(YamlReader section, BalancerConfig& balancer) {
   ReadTime(section, "queue_time_max", &balancer.queue_time_max, kWindowMax);
 }
 
+// What a source has no use for is a mistake: somebody believes that it does something.
+void RefuseOthers(YamlReader& section, std::initializer_list<std::string_view> keys,
+                  std::string_view source) {
+  for (const std::string_view key : keys) {
+    if (section.Has(key)) {
+      section.Fail(key, "a value", Concat("none, because slots.source is ", source));
+    }
+  }
+}
+
 void ReadSlots(YamlReader section, SlotsConfig& slots) {
-  section.Require("count", Concat("how many replicas fit, 1 to ", kSlotsMax));
+  section.Choice<SlotSource>("source",
+                             {{"cpu", SlotSource::kCpu},
+                              {"mig", SlotSource::kMig},
+                              {"gpu", SlotSource::kGpu},
+                              {"auto", SlotSource::kAuto}},
+                             &slots.source);
+  if (slots.source == SlotSource::kCpu) {
+    section.Require("count", Concat("how many replicas fit, 1 to ", kSlotsMax));
+    RefuseOthers(section, {"gpus", "profiles"}, "cpu");
+  }
+  if (slots.source == SlotSource::kMig) RefuseOthers(section, {"cpu", "quota"}, "mig");
+  if (slots.source == SlotSource::kGpu) RefuseOthers(section, {"cpu", "quota", "profiles"}, "gpu");
   section.Int("count", &slots.count, 1, kSlotsMax);
+  section.Texts("gpus", &slots.gpus);
+  section.Texts("profiles", &slots.profiles);
   std::string cores = "auto";
   section.Text("cpu", &cores);
   if (cores != "auto") {
@@ -183,9 +206,8 @@ Result<UpConfig> ParseUpConfig(std::string_view text, const std::string& file) {
   ReadServe(root.Section("serve"), config);
   ReadBalancer(root.Section("balancer"), config.balancer);
   root.Require("slots", "a section with the number of slots");
-  config.slots.count = 0;  // Stays so when it cannot be read: no second complaint about it then.
   if (root.Has("slots")) ReadSlots(root.Section("slots"), config.slots);
-  config.replicas.slots = config.slots.count;
+  config.replicas.slots = config.slots.count > 0 ? config.slots.count : kSlotsMax;
   root.Require("autoscaler", "a section with the metrics to scale by");
   if (root.Has("autoscaler")) {
     ReadAutoscaler(root.Section("autoscaler"), config.slots.count, config.autoscaler);

@@ -26,8 +26,18 @@ enum class QuotaMode {
   kOff,
 };
 
+enum class SlotSource {
+  kCpu,   // Shares of the machine's CPUs.
+  kMig,   // MIG devices.
+  kGpu,   // Whole GPUs, with MIG off.
+  kAuto,  // MIG devices and whole GPUs; shares of CPU where there is no GPU.
+};
+
 struct SlotsConfig {
-  int count = 1;
+  SlotSource source = SlotSource::kCpu;
+  int count = 0;  // At most so many; 0: not said, which is as many as there are (CPU: of CPUs).
+  std::vector<std::string> gpus = {};      // Indices or UUIDs; empty: every GPU.
+  std::vector<std::string> profiles = {};  // Of MIG devices; empty: every profile.
   double cores = 0;  // CPUs of one slot; 0: kSlotsShare of the machine's, divided by `count`.
   QuotaMode quota = QuotaMode::kAuto;
 };
@@ -61,7 +71,7 @@ struct UpConfig {
   BalancerConfig balancer;
   SlotsConfig slots;
   AutoscalerConfig autoscaler;
-  ReplicaSetOptions replicas;  // With `slots` filled in.
+  ReplicaSetOptions replicas;  // With `slots` filled in: the most there can be.
 };
 
 // `file` is for messages.

@@ -181,6 +181,34 @@ class FakeGroups final : public env::CpuGroups {
   double cores_of_one = 0;
 };
 
+std::string SlotsErrorOf(const std::string& slots) {
+  return ErrorOf("models: {repository: models}\nslots: {" + slots +
+                 "}\nautoscaler: {metrics: {in_flight: {target: 4}}}\n");
+}
+
+TEST(UpConfig, SlotsOnGpus) {
+  const auto config = ParseUpConfig(
+      "models: {repository: models}\n"
+      "slots: {source: auto, gpus: [0, GPU-1], profiles: [1g.5gb]}\n"
+      "autoscaler: {metrics: {in_flight: {target: 4}}}\n",
+      "tepal.yaml");
+  ASSERT_TRUE(config.ok()) << config.status().ToString();
+  EXPECT_EQ(config->slots.source, SlotSource::kAuto);
+  EXPECT_THAT(config->slots.gpus, ElementsAre("0", "GPU-1"));
+  EXPECT_THAT(config->slots.profiles, ElementsAre("1g.5gb"));
+  EXPECT_EQ(config->replicas.slots, kSlotsMax);
+  EXPECT_EQ(config->autoscaler.options.replicas_max, kSlotsMax);
+
+  EXPECT_EQ(
+      SlotsErrorOf("source: card, count: 2"),
+      "tepal.yaml:2: field 'slots.source': got 'card', expected one of cpu, mig, gpu or auto");
+  EXPECT_THAT(SlotsErrorOf("source: cpu"), HasSubstr("'slots.count'"));
+  EXPECT_THAT(SlotsErrorOf("source: mig, quota: off"),
+              HasSubstr("tepal.yaml:2: field 'slots.quota': got a value, expected none, because "
+                        "slots.source is mig"));
+  EXPECT_THAT(SlotsErrorOf("count: 2, gpus: [0]"), HasSubstr("'slots.gpus'"));
+}
+
 TEST(SlotPlan, SharesTheMachineAndEnforcesIt) {
   auto owned = std::make_unique<FakeGroups>();
   FakeGroups& groups = *owned;

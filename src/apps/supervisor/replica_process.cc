@@ -19,6 +19,7 @@ Result<ReplicaProcess> ReplicaProcess::Start(ReplicaId id, int slot, const Plan&
   options.program = plan.program;
   options.arguments = plan.arguments;
   options.log_path = plan.log_path;
+  if (!plan.device.empty()) options.environment = {{"CUDA_VISIBLE_DEVICES", plan.device}};
   options.listen_descriptors = {http->descriptor(), metrics->descriptor()};
   ReplicaProcess replica;
   ASSIGN_OR_RETURN(replica.process, processes.Start(std::move(options), std::move(on_exit)));

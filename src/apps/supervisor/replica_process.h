@@ -43,6 +43,7 @@ struct ReplicaProcess {
     std::string program;
     std::vector<std::string> arguments;
     std::string log_path;
+    std::string device;  // For CUDA_VISIBLE_DEVICES; empty: as it is here.
   };
   // `on_exit` as env::ProcessStarter has it.
   static Result<ReplicaProcess> Start(ReplicaId id, int slot, const Plan& plan, BindListener& bind,

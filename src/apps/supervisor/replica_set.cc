@@ -37,8 +37,8 @@ const char* Name(ReplicaState state) {
   return "?";
 }
 
-ReplicaSet::ReplicaSet(ReplicaSetOptions options)
-    : options_(options), slots_(static_cast<size_t>(options.slots)) {
+ReplicaSet::ReplicaSet(ReplicaSetOptions options, SlotPreference* preference)
+    : options_(options), preference_(preference), slots_(static_cast<size_t>(options.slots)) {
   TEPAL_CHECK(options.slots > 0);
 }
 
@@ -47,6 +47,22 @@ void ReplicaSet::SetDesired(int replicas, Instant now) {
   if (shut_down_) return;
   desired_ = replicas;
   RetireSurplus(now);
+}
+
+void ReplicaSet::Offer(int slot) {
+  Slot& offered = slots_[static_cast<size_t>(slot)];
+  TEPAL_CHECK(offered.offered || offered.state == ReplicaState::kFree);
+  if (!std::exchange(offered.offered, true)) offered.crashes = 0;
+}
+
+void ReplicaSet::WithdrawSlot(int slot, Instant now) {
+  Slot& gone = slots_[static_cast<size_t>(slot)];
+  if (std::exchange(gone.offered, false)) Retire(gone, now);
+}
+
+int ReplicaSet::offered() const {
+  return static_cast<int>(
+      std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.offered; }));
 }
 
 void ReplicaSet::OnReady(ReplicaId replica, Instant now) {
@@ -199,25 +215,51 @@ void ReplicaSet::Retire(Slot& slot, Instant now) {
 }
 
 void ReplicaSet::FillFreeSlots(Instant now) {
-  for (Slot& slot : slots_) {
-    if (active() >= desired_) return;
-    if (slot.state == ReplicaState::kFree) StartIn(slot, now);
+  while (active() < desired_) {
+    std::vector<int> free;
+    std::vector<int> taken;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].state != ReplicaState::kFree) {
+        taken.push_back(static_cast<int>(i));
+      } else if (slots_[i].offered) {
+        free.push_back(static_cast<int>(i));
+      }
+    }
+    if (free.empty()) return;
+    const int next = preference_ == nullptr ? free[0] : preference_->ChooseToTake(free, taken);
+    StartIn(slots_[static_cast<size_t>(next)], now);
   }
 }
 
 void ReplicaSet::RetireSurplus(Instant now) {
+  // Enumerators of the active states are in the order of usefulness; the newest first.
+  const auto rank = [](const Slot& slot) {
+    return std::pair(static_cast<int>(slot.state), ~slot.replica);
+  };
   while (active() > desired_) {
-    // Enumerators of the active states are in the order of usefulness.
     Slot* least = nullptr;
     for (Slot& slot : slots_) {
-      if (!IsActive(slot.state)) continue;
-      const auto rank = [](const Slot& s) {
-        return std::pair(static_cast<int>(s.state), ~s.replica);
-      };
-      if (least == nullptr || rank(slot) < rank(*least)) least = &slot;
+      if (IsActive(slot.state) && (least == nullptr || rank(slot) < rank(*least))) least = &slot;
     }
+    if (least->state == ReplicaState::kReady && preference_ != nullptr) return RetireReady(now);
     Retire(*least, now);
   }
+}
+
+// All that are active are ready.
+void ReplicaSet::RetireReady(Instant now) {
+  std::vector<int> ready;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].state == ReplicaState::kReady) ready.push_back(static_cast<int>(i));
+  }
+  std::sort(ready.begin(), ready.end(), [this](int a, int b) {
+    return slots_[static_cast<size_t>(a)].replica < slots_[static_cast<size_t>(b)].replica;
+  });
+  const size_t surplus = ready.size() - static_cast<size_t>(desired_);
+  const std::vector<int> leaving =
+      desired_ == 0 ? ready : preference_->ChooseToLeave(ready, surplus);
+  TEPAL_CHECK(leaving.size() == surplus);
+  for (const int slot : leaving) Retire(slots_[static_cast<size_t>(slot)], now);
 }
 
 void ReplicaSet::ActOnDeadlines(Instant now) {

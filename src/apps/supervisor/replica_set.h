@@ -9,14 +9,16 @@
 //
 // A plain state machine: it starts no process, sends no signal and knows no clock. Its owner tells
 // it what happened and carries out the actions it answers with. A slot is used again only after its
-// process has gone. Each start makes a new replica with a number of its own, never used again, so
-// that late news of an earlier replica in the same slot is recognised and ignored.
-// Owned by one thread.
+// process has gone. Slots can come and go: one that is withdrawn gets no new replica, and the one
+// it has is taken out of service; another slot takes over where one is free. Each start makes a new
+// replica with a number of its own, never used again, so that late news of an earlier replica in
+// the same slot is recognised and ignored. Owned by one thread.
 
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/base/time.h"
@@ -43,6 +45,16 @@ struct ReplicaSetOptions {
   Duration backoff_forgotten_after = 60s;
 };
 
+// Which slots to leave and to take when there is a choice.
+class SlotPreference {
+ public:
+  virtual ~SlotPreference() = default;
+  // `count` of `ready`, which has more and begins with the oldest: where replicas stop.
+  virtual std::vector<int> ChooseToLeave(std::span<const int> ready, size_t count) = 0;
+  // One of `free`, which is not empty; `taken` have a process.
+  virtual int ChooseToTake(std::span<const int> free, std::span<const int> taken) = 0;
+};
+
 class ReplicaSet {
  public:
   struct Action {
@@ -66,13 +78,22 @@ class ReplicaSet {
     uint64_t starts = 0;
     bool admitted = false;  // Given traffic, and not removed yet.
     bool killed = false;    // SIGKILL was sent.
+    bool offered = true;    // May have a replica.
   };
 
-  explicit ReplicaSet(ReplicaSetOptions options);
+  // Every slot is offered. `preference` outlives this; null: the newest leave, the first are taken.
+  explicit ReplicaSet(ReplicaSetOptions options, SlotPreference* preference = nullptr);
 
-  // At most the number of slots. Fewer: those not serving yet go first, then the newest.
+  // At most the number of slots. Fewer: those not serving yet go first, then by preference. More
+  // than are offered: the rest wait for slots.
   void SetDesired(int replicas, Instant now);
   int desired() const { return desired_; }
+
+  // The slot can be used from now on; only of a slot that is free.
+  void Offer(int slot);
+  // The slot's device has gone or will: its replica is drained and stopped, not replaced there.
+  void WithdrawSlot(int slot, Instant now);
+  int offered() const;
 
   // What happened. News of a replica that is not the slot's present one is ignored.
   void OnReady(ReplicaId replica, Instant now);
@@ -106,11 +127,13 @@ class ReplicaSet {
   void Retire(Slot& slot, Instant now);
   void FillFreeSlots(Instant now);
   void RetireSurplus(Instant now);
+  void RetireReady(Instant now);
   void ActOnDeadlines(Instant now);
   std::optional<Instant> DeadlineOf(const Slot& slot) const;
   Duration BackoffAfter(int crashes) const;
 
   ReplicaSetOptions options_;
+  SlotPreference* preference_;
   std::vector<Slot> slots_;
   std::vector<Action> actions_;
   ReplicaId last_id_ = 0;

@@ -1,8 +1,8 @@
 // The replica set against seeded processes that start slowly, crash, hang and refuse to stop.
 //
 // Safety: one process a slot, signals only to those that live, traffic only to those that are
-// ready, nothing drained without need. Liveness: once the world behaves, there are exactly as many
-// ready replicas as desired, and a shutdown ends.
+// ready, nothing drained without need, nothing started in a slot that has gone. Liveness: once the
+// world behaves, there are exactly as many ready replicas as desired, and a shutdown ends.
 
 #include <gtest/gtest.h>
 
@@ -70,6 +70,22 @@ class World {
     CheckCounts();
   }
 
+  // Slots come and go.
+  void Churn() {
+    const auto slot = static_cast<int>(random_.Below(static_cast<uint64_t>(options_.slots)));
+    const ReplicaSet::Slot& state = set_.slots()[static_cast<size_t>(slot)];
+    if (state.offered) {
+      set_.WithdrawSlot(slot, now_);
+    } else if (state.state == ReplicaState::kFree) {
+      set_.Offer(slot);
+    }
+  }
+  void OfferAll() {
+    for (int slot = 0; slot < options_.slots; ++slot) {
+      if (set_.slots()[static_cast<size_t>(slot)].state == ReplicaState::kFree) set_.Offer(slot);
+    }
+  }
+
   const std::map<ReplicaId, FakeProcess>& processes() const { return processes_; }
 
  private:
@@ -122,7 +138,16 @@ class World {
 
   void CheckCounts() {
     ASSERT_LE(set_.active(), options_.slots);
-    ASSERT_EQ(set_.active(), set_.desired()) << "a slot was free, or too many are wanted";
+    ASSERT_LE(set_.active(), set_.desired());
+    for (const ReplicaSet::Slot& slot : set_.slots()) {
+      if (set_.active() < set_.desired()) {
+        ASSERT_FALSE(slot.offered && slot.state == ReplicaState::kFree) << "a slot was free";
+      }
+      if (slot.offered) continue;
+      ASSERT_TRUE(slot.state == ReplicaState::kFree || slot.state == ReplicaState::kDraining ||
+                  slot.state == ReplicaState::kStopping)
+          << Name(slot.state) << " without a slot";
+    }
     const int in_service = set_.Count(ReplicaState::kReady) + set_.Count(ReplicaState::kDraining);
     ASSERT_LE(static_cast<size_t>(in_service), traffic_.size());
     for (const ReplicaSet::Slot& slot : set_.slots()) {
@@ -158,11 +183,15 @@ TEST(ReplicaSetSim, KeepsItsPromises) {
         const uint64_t wishes = static_cast<uint64_t>(most) + 1;
         world.set().SetDesired(static_cast<int>(world.random().Below(wishes)), world.now());
       }
+      if (seed % 2 == 0 && world.random().Below(20) == 0) world.Churn();
       world.Advance(100ms);
       if (testing::Test::HasFatalFailure()) return;
     }
     world.kind = true;
-    for (int step = 0; step < 800; ++step) world.Advance(100ms);
+    for (int step = 0; step < 800; ++step) {
+      world.OfferAll();
+      world.Advance(100ms);
+    }
     if (testing::Test::HasFatalFailure()) return;
     ASSERT_EQ(world.set().Count(ReplicaState::kReady), world.set().desired());
     ASSERT_EQ(world.processes().size(), static_cast<size_t>(world.set().desired()));

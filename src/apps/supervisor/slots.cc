@@ -1,5 +1,6 @@
 #include "apps/supervisor/slots.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -26,8 +27,12 @@ Status MakeGroups(SlotPlan& plan, env::CpuGroups& groups) {
 Result<SlotPlan> PlanSlots(const SlotsConfig& config, int machine_cores,
                            const Result<std::unique_ptr<env::CpuGroups>>& groups) {
   SlotPlan plan;
-  plan.cores = config.cores > 0 ? config.cores : kSlotsShare * machine_cores / config.count;
-  for (int i = 0; i < config.count; ++i) plan.slots.push_back({Concat("cpu ", i), ""});
+  const int count = config.count > 0 ? config.count : std::min(machine_cores, kSlotsMax);
+  plan.cores = config.cores > 0 ? config.cores : kSlotsShare * machine_cores / count;
+  for (int i = 0; i < count; ++i) {
+    const std::string name = Concat("cpu ", i);
+    plan.slots.push_back({.id = name, .name = name});
+  }
 
   Status why_not;
   if (config.quota == QuotaMode::kOff) {
@@ -45,8 +50,8 @@ Result<SlotPlan> PlanSlots(const SlotsConfig& config, int machine_cores,
     }
     for (Slot& slot : plan.slots) slot.cgroup.clear();
   }
-  plan.description = Concat(config.count, config.count == 1 ? " slot" : " slots", " of ",
-                            Cores(plan.cores), " CPU on ", machine_cores, " CPUs, ");
+  plan.description = Concat(count, count == 1 ? " slot" : " slots", " of ", Cores(plan.cores),
+                            " CPU on ", machine_cores, " CPUs, ");
   plan.description += plan.enforced
                           ? Concat("enforced by ", (*groups)->Describe())
                           : Concat("NOT enforced (", why_not.message(),

@@ -1,15 +1,17 @@
-// What each replica owns. Here: a share of this machine's CPUs, held by a quota where the system
-// has one to give, so that two replicas really do twice the work of one.
+// What each replica owns: a MIG device, a whole GPU, or a share of this machine's CPUs, held by a
+// quota where the system has one to give, so that two replicas really do twice the work of one.
 
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "apps/supervisor/config.h"
 #include "core/base/result.h"
 #include "core/env/cpu_groups.h"
+#include "partitioning/mig/driver.h"
 
 namespace tepal::supervisor {
 
@@ -18,13 +20,19 @@ namespace tepal::supervisor {
 inline constexpr double kSlotsShare = 0.7;
 
 struct Slot {
-  std::string name;    // "cpu 3".
-  std::string cgroup;  // Empty: no quota.
+  std::string id = {};      // The same as long as what it stands for is there; a UUID on a GPU.
+  std::string name = {};    // "cpu 3", "GPU 0 1g.5gb at 3", "GPU 1".
+  std::string cgroup = {};  // Empty: no quota.
+  std::string device = {};  // For CUDA_VISIBLE_DEVICES: "MIG-…" or "GPU-…"; empty: not on a GPU.
+  int gpu = -1;             // The driver's index.
+  // Of a MIG device: where its instance lies, at -1 when nobody says.
+  std::shared_ptr<const mig::GpuModel> model = nullptr;
+  mig::Placement placement = {};
 };
 
 struct SlotPlan {
   std::vector<Slot> slots;
-  double cores = 0;  // Of one slot.
+  double cores = 0;  // Of one slot; on GPUs 0.
   bool enforced = false;
   std::string description;  // One line for people; why there is no quota when there is none.
 };
@@ -33,5 +41,20 @@ struct SlotPlan {
 // kFailedPrecondition when quotas are required and cannot be had.
 Result<SlotPlan> PlanSlots(const SlotsConfig& config, int machine_cores,
                            const Result<std::unique_ptr<env::CpuGroups>>& groups);
+
+struct GpuSlots {
+  std::vector<Slot> slots;         // By GPU, then by where they lie.
+  std::vector<std::string> notes;  // For people: which GPUs have none, why, and what would help.
+};
+
+// Of the GPUs that are there, those that the file asks for: MIG devices where MIG is on, the whole
+// GPU where it is off.
+GpuSlots SlotsOf(std::span<const mig::Gpu> gpus, const SlotsConfig& config);
+
+// kInvalidArgument: the file names a GPU that is not there, or a profile that none of them has.
+Status CheckSlots(std::span<const mig::Gpu> gpus, const SlotsConfig& config);
+
+// "56 slots on 8 GPUs: 56 x 1g.5gb", "8 slots on 2 GPUs: 1 x whole GPU, 7 x 1g.5gb".
+std::string Describe(const GpuSlots& found);
 
 }  // namespace tepal::supervisor

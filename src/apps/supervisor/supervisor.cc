@@ -27,17 +27,19 @@ std::string Seconds(Duration duration) {
 Supervisor::Supervisor(Options options, Seams seams)
     : options_(std::move(options)),
       seams_(std::move(seams)),
-      set_(options_.config.replicas),
+      table_(static_cast<size_t>(options_.config.replicas.slots)),
+      set_(options_.config.replicas, &preference_),
       autoscaler_(options_.config.autoscaler.options),
       signals_(options_.config.autoscaler),
       answered_(kRateWindow),
       self_(std::make_shared<Supervisor*>(this)) {
-  TEPAL_CHECK(options_.slots.slots.size() == set_.slots().size());
+  for (int slot = 0; slot < options_.config.replicas.slots; ++slot) set_.WithdrawSlot(slot, {});
+  TakeSlots(options_.slots.slots);
 }
 
 Supervisor::~Supervisor() {
   *self_ = nullptr;
-  for (const auto timer : {step_timer_, sample_timer_, ask_timer_, decide_timer_}) {
+  for (const auto timer : {step_timer_, sample_timer_, ask_timer_, decide_timer_, look_timer_}) {
     seams_.loop.Cancel(timer);
   }
 }
@@ -49,6 +51,7 @@ void Supervisor::Start() {
   Every(kSamplePeriod, &Supervisor::Sample, sample_timer_);
   Every(kAskPeriod, &Supervisor::AskReplicas, ask_timer_);
   Every(options_.config.autoscaler.period, &Supervisor::Decide, decide_timer_);
+  if (seams_.look) Every(kLookPeriod, &Supervisor::Look, look_timer_);
   Step();
 }
 
@@ -115,7 +118,8 @@ void Supervisor::Do(const Action& action) {
 }
 
 void Supervisor::StartReplica(const Action& action) {
-  const ReplicaProcess::Plan plan{options_.program, options_.serve_arguments, LogOf(action.slot)};
+  const ReplicaProcess::Plan plan{options_.program, options_.serve_arguments, LogOf(action.slot),
+                                  table_[static_cast<size_t>(action.slot)].device};
   Result<ReplicaProcess> started = ReplicaProcess::Start(
       action.replica, action.slot, plan, seams_.bind, seams_.processes, seams_.loop.Now(),
       [self = self_, id = action.replica](env::ProcessExit exit) {
@@ -133,7 +137,7 @@ void Supervisor::StartReplica(const Action& action) {
 }
 
 void Supervisor::Admit(ReplicaProcess& replica) {
-  const Slot& slot = options_.slots.slots[static_cast<size_t>(replica.slot)];
+  const Slot& slot = table_[static_cast<size_t>(replica.slot)];
   // The quota holds from here on: loading models within it would take many times as long.
   if (!slot.cgroup.empty() && seams_.groups != nullptr) {
     const Status limited = seams_.groups->Move(slot.cgroup, replica.process->pid());
@@ -164,6 +168,45 @@ void Supervisor::OnExit(ReplicaId id, env::ProcessExit exit) {
   // Not inside its own callback.
   seams_.loop.Post([process = std::move(entry->second.process)] {});
   replicas_.erase(entry);
+}
+
+void Supervisor::Look() {
+  if (stopping_ || std::exchange(looking_, true)) return;
+  seams_.look([self = self_](Result<std::vector<Slot>> found) {
+    if (*self != nullptr) (*self)->OnLook(found);
+  });
+}
+
+void Supervisor::OnLook(const Result<std::vector<Slot>>& found) {
+  looking_ = false;
+  if (stopping_) return;
+  if (!found.ok()) {
+    // A driver that does not answer says nothing about the devices: processes go on as they are.
+    if (std::exchange(blind_, true)) return;
+    return Tell(
+        Concat("the GPUs cannot be seen, slots stay as they are: ", found.status().message()));
+  }
+  if (std::exchange(blind_, false)) Tell("the GPUs can be seen again");
+  TakeSlots(*found);
+  Step();
+}
+
+void Supervisor::TakeSlots(std::span<const Slot> found) {
+  const bool first = begun_ == Instant();
+  const SlotTable::Changes changes = table_.Update(found, [this](int slot) {
+    return set_.slots()[static_cast<size_t>(slot)].state == ReplicaState::kFree;
+  });
+  if (!changes.gone.empty()) Tell(NamesOf(changes.gone) + " gone: what runs there is drained");
+  for (const int slot : changes.gone) set_.WithdrawSlot(slot, seams_.loop.Now());
+  if (!first && !changes.added.empty()) Tell(NamesOf(changes.added) + " new");
+  for (const int slot : changes.added) set_.Offer(slot);
+}
+
+// "slot 3 (GPU 0 1g.5gb at 3) is", "7 slots (GPU 0 1g.5gb at 0, …) are".
+std::string Supervisor::NamesOf(std::span<const int> slots) const {
+  const std::string& name = table_[static_cast<size_t>(slots.front())].name;
+  if (slots.size() == 1) return Concat("slot ", slots.front(), " (", name, ") is");
+  return Concat(slots.size(), " slots (", name, ", …) are");
 }
 
 void Supervisor::Sample() {
@@ -240,6 +283,10 @@ void Supervisor::Decide() {
     const ReplicaState state = StateOf(replica);
     if (state == ReplicaState::kStarting || state == ReplicaState::kReady) active.push_back(id);
   }
+  // Not more than there are slots for; who has lost slots keeps wanting them back.
+  const autoscaling::AutoscalerOptions& limits = options_.config.autoscaler.options;
+  autoscaler_.SetReplicasMax(std::clamp(std::max(set_.offered(), set_.desired()),
+                                        limits.replicas_min, limits.replicas_max));
   readings_ = signals_.Read(active, now);
   const autoscaling::ScalingDecision decision = autoscaler_.Decide(set_.desired(), readings_, now);
   reason_ = decision.reason;

@@ -14,9 +14,11 @@
 #include <vector>
 
 #include "apps/supervisor/config.h"
+#include "apps/supervisor/placement_preference.h"
 #include "apps/supervisor/replica_process.h"
 #include "apps/supervisor/replica_set.h"
 #include "apps/supervisor/signals.h"
+#include "apps/supervisor/slot_table.h"
 #include "apps/supervisor/slots.h"
 #include "apps/supervisor/traffic.h"
 #include "core/env/cpu_groups.h"
@@ -35,12 +37,17 @@ inline constexpr Duration kRateWindow = 10s;
 // A ready replica that has not answered for this long is killed and started again.
 inline constexpr Duration kSilenceMax = 15s;
 
+// Between two looks at which slots there are, where they can come and go.
+inline constexpr Duration kLookPeriod = 2s;
+
+using LookForSlots = Function<void(Function<void(Result<std::vector<Slot>>)> done)>;
+
 class Supervisor {
  public:
   struct Options {
     UpConfig config;
-    SlotPlan slots;
-    std::string program;                       // The `tepal` that replicas run.
+    SlotPlan slots;       // Those there are at the start; `config.replicas.slots` is the most.
+    std::string program;  // The `tepal` that replicas run.
     std::vector<std::string> serve_arguments;  // "serve", "--model-repository=…", …
     std::string log_directory;                 // replica-<slot>.log go there.
   };
@@ -55,6 +62,9 @@ class Supervisor {
     Function<std::string(const std::string& path)> last_line;
     Function<void(std::string_view)> tell;  // One line for people about what has just happened.
     Function<void()> on_finished;           // After Stop: every process has gone.
+    // Which slots there are now: `done` runs once, on the loop, never inside the call. Null: those
+    // of the start, for ever.
+    LookForSlots look = {};
   };
 
   Supervisor(Options options, Seams seams);
@@ -83,6 +93,10 @@ class Supervisor {
   void OnExit(ReplicaId id, env::ProcessExit exit);
 
   // Rounds.
+  void Look();
+  void OnLook(const Result<std::vector<Slot>>& found);
+  void TakeSlots(std::span<const Slot> found);
+  std::string NamesOf(std::span<const int> slots) const;
   void Sample();
   void AskReplicas();
   void Ask(ReplicaProcess& replica, bool starting);
@@ -91,6 +105,7 @@ class Supervisor {
   void Every(Duration period, void (Supervisor::*round)(), env::EventLoop::TimerId& timer);
 
   void WriteShares(json::Writer& out, Instant now) const;
+  void WriteSlots(json::Writer& out, Instant now) const;
   void WriteSlot(json::Writer& out, size_t index, Instant now) const;
 
   ReplicaProcess* Find(ReplicaId id);
@@ -101,6 +116,8 @@ class Supervisor {
 
   Options options_;
   Seams seams_;
+  SlotTable table_;
+  PlacementPreference preference_{table_};
   ReplicaSet set_;
   autoscaling::Autoscaler autoscaler_;
   Signals signals_;
@@ -113,10 +130,13 @@ class Supervisor {
   Instant begun_{};
   bool finished_ = false;
   bool stopping_ = false;
+  bool looking_ = false;
+  bool blind_ = false;  // The last look failed.
   env::EventLoop::TimerId step_timer_ = 0;
   env::EventLoop::TimerId sample_timer_ = 0;
   env::EventLoop::TimerId ask_timer_ = 0;
   env::EventLoop::TimerId decide_timer_ = 0;
+  env::EventLoop::TimerId look_timer_ = 0;
   // Answers that come after the end find nobody.
   std::shared_ptr<Supervisor*> self_;
 };

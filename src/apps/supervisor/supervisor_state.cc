@@ -71,9 +71,7 @@ std::string Supervisor::StateJson() const {
   WriteShares(out, now);
   out.EndObject();
 
-  out.Key("slots").BeginArray();
-  for (size_t i = 0; i < set_.slots().size(); ++i) WriteSlot(out, i, now);
-  out.EndArray();
+  WriteSlots(out, now);
   out.EndObject();
   return out.Take();
 }
@@ -94,10 +92,21 @@ void Supervisor::WriteShares(json::Writer& out, Instant now) const {
   out.Key("share_most").Double(sum > 0 ? *most / sum : 0);
 }
 
+// Those there are, and those that are still being left.
+void Supervisor::WriteSlots(json::Writer& out, Instant now) const {
+  out.Key("slots").BeginArray();
+  for (size_t i = 0; i < set_.slots().size(); ++i) {
+    if (table_.present(i) || set_.slots()[i].state != ReplicaState::kFree) WriteSlot(out, i, now);
+  }
+  out.EndArray();
+}
+
 void Supervisor::WriteSlot(json::Writer& out, size_t index, Instant now) const {
   const ReplicaSet::Slot& slot = set_.slots()[index];
   out.BeginObject();
-  out.Key("slot").Uint(index).Key("name").String(options_.slots.slots[index].name);
+  out.Key("slot").Uint(index).Key("name").String(table_[index].name);
+  if (!table_[index].device.empty()) out.Key("device").String(table_[index].device);
+  if (!table_.present(index)) out.Key("gone").Bool(true);
   out.Key("state").String(Name(slot.state));
   out.Key("starts").Uint(slot.starts).Key("crashes").Int(slot.crashes);
   const auto replica = replicas_.find(slot.replica);

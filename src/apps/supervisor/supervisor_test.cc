@@ -134,7 +134,14 @@ class SupervisorTest : public ::testing::Test {
 
   void Start() {
     SlotPlan plan;
-    for (int i = 0; i < 7; ++i) plan.slots.push_back({Concat("cpu ", i), ""});
+    LookForSlots look;
+    if (found_.ok() && !found_->empty()) {
+      plan.slots = *found_;
+      look = [this](Function<void(Result<std::vector<Slot>>)> done) {
+        loop_.Post([this, done = std::move(done)]() mutable { done(found_); });
+      };
+    }
+    for (int i = 0; i < 7 && !look; ++i) plan.slots.push_back({.id = Concat("cpu ", i)});
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Options{config_, std::move(plan), "/bin/tepal", {"serve"}, "logs"},
         Supervisor::Seams{loop_, processes_, traffic_, nullptr,
@@ -148,7 +155,7 @@ class SupervisorTest : public ::testing::Test {
                           },
                           [](const std::string& path) { return "the end of " + path; },
                           [this](std::string_view line) { lines_.emplace_back(line); },
-                          [this] { finished_ = true; }});
+                          [this] { finished_ = true; }, std::move(look)});
     supervisor_->Start();
   }
 
@@ -190,6 +197,7 @@ class SupervisorTest : public ::testing::Test {
   uint16_t last_port_ = 40000;
   std::vector<std::string> lines_;
   bool finished_ = false;
+  Result<std::vector<Slot>> found_ = std::vector<Slot>();  // At the start none: slots of CPU.
   std::unique_ptr<Supervisor> supervisor_;
 };
 
@@ -280,6 +288,79 @@ TEST_F(SupervisorTest, StopDrainsFirst) {
   loop_.RunFor(1s);
   EXPECT_TRUE(finished_);
   for (const auto& [pid, number] : processes_.signals) EXPECT_EQ(number, SIGTERM);
+}
+
+std::vector<Slot> Devices(const std::string& kind, int count) {
+  std::vector<Slot> slots;
+  for (int i = 0; i < count; ++i) {
+    const std::string uuid = Concat("MIG-", kind, i);
+    slots.push_back({.id = uuid, .name = Concat(kind, " ", i), .device = uuid, .gpu = 0});
+  }
+  return slots;
+}
+
+TEST_F(SupervisorTest, EachReplicaSeesTheDeviceOfItsSlot) {
+  found_ = Devices("a", 3);
+  Start();
+  Load(12, 6s);
+  EXPECT_EQ(supervisor_->ready(), 3);
+  std::vector<std::string> visible;
+  for (const auto& [pid, child] : processes_.children) {
+    ASSERT_EQ(child.options.environment.size(), 1u);
+    EXPECT_EQ(child.options.environment[0].first, "CUDA_VISIBLE_DEVICES");
+    visible.push_back(child.options.environment[0].second);
+  }
+  EXPECT_THAT(visible, ::testing::UnorderedElementsAre("MIG-a0", "MIG-a1", "MIG-a2"));
+  Load(100, 20s);
+  EXPECT_EQ(supervisor_->desired(), 3) << "more than there are slots for";
+}
+
+TEST_F(SupervisorTest, ARebootTakesTheDevicesAndNewOnesBringTheReplicasBack) {
+  found_ = Devices("a", 3);
+  Start();
+  Load(12, 6s);
+  EXPECT_EQ(supervisor_->ready(), 3);
+  found_ = std::vector<Slot>();  // The reboot: no MIG device, no replica can run.
+  loop_.RunFor(kLookPeriod + 1s);
+  EXPECT_THAT(lines_, Contains(HasSubstr("3 slots (a 0, …) are gone: what runs there is drained")));
+  EXPECT_EQ(traffic_.drains.size(), 3u);
+  traffic_.FinishDrains();
+  loop_.RunFor(5s);
+  EXPECT_TRUE(processes_.children.empty());
+  EXPECT_EQ(supervisor_->desired(), 3) << "who has lost slots wants them back";
+  found_ = Devices("b", 3);  // Partitioned again.
+  loop_.RunFor(kLookPeriod + 3s);
+  EXPECT_THAT(lines_, Contains("3 slots (b 0, …) are new"));
+  EXPECT_EQ(supervisor_->ready(), 3);
+  EXPECT_EQ(processes_.children.begin()->second.options.environment[0].second.substr(0, 5),
+            "MIG-b");
+}
+
+TEST_F(SupervisorTest, WhoLosesOneDeviceGoesOnWithTheOthers) {
+  found_ = Devices("a", 4);
+  Start();
+  Load(12, 6s);
+  EXPECT_EQ(supervisor_->ready(), 3);
+  const std::string device = processes_.children.begin()->second.options.environment[0].second;
+  std::erase_if(*found_, [&](const Slot& slot) { return slot.id == device; });
+  loop_.RunFor(kLookPeriod + 3s);
+  // The fourth slot takes over, and the replica without a device is not killed but drained.
+  EXPECT_EQ(supervisor_->ready(), 3);
+  EXPECT_EQ(traffic_.drains.size(), 1u);
+  EXPECT_EQ(processes_.children.size(), 4u);
+}
+
+TEST_F(SupervisorTest, ADriverThatDoesNotAnswerChangesNothing) {
+  found_ = Devices("a", 2);
+  Start();
+  Load(8, 5s);
+  found_ = Unavailable("the driver is being loaded");
+  loop_.RunFor(10s);
+  EXPECT_EQ(supervisor_->ready(), 2);
+  EXPECT_EQ(std::count_if(
+                lines_.begin(), lines_.end(),
+                [](const std::string& line) { return line.find("the GPUs cannot be seen") == 0; }),
+            1);
 }
 
 TEST_F(SupervisorTest, TellsItsStateAsJson) {

@@ -78,6 +78,9 @@ class Autoscaler {
   // present, replicas that are still starting included and draining ones not.
   ScalingDecision Decide(int current, std::span<const MetricReading> metrics, Instant now);
 
+  // The room for replicas has changed; at least replicas_min.
+  void SetReplicasMax(int replicas) { options_.replicas_max = replicas; }
+
   const AutoscalerOptions& options() const { return options_; }
 
  private:

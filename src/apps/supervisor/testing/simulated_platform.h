@@ -53,7 +53,7 @@ class SimulatedPlatform final : private env::ProcessStarter, private TrafficCont
         config_(std::move(config)),
         dispatcher_(DispatcherOptions(), choice_random_) {
     SlotPlan plan;
-    for (int i = 0; i < config_.slots.count; ++i) plan.slots.push_back({Concat("cpu ", i), ""});
+    for (int i = 0; i < config_.slots.count; ++i) plan.slots.push_back({.id = Concat("cpu ", i)});
     supervisor_ = std::make_unique<Supervisor>(
         Supervisor::Options{config_, std::move(plan), "tepal", {"serve"}, "logs"},
         Supervisor::Seams{loop_, *this, *this, nullptr,
