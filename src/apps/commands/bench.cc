@@ -8,16 +8,35 @@
 #include "apps/commands/bench_flags.h"
 #include "apps/commands/bench_load.h"
 #include "apps/commands/commands.h"
+#include "core/base/text.h"
 #include "serving/client/load_report.h"
 #include "serving/client/server_watch.h"
 
 namespace tepal::commands {
 namespace {
 
+// What is in the table already stays.
+Status AddMeasurements(const BenchFlags& flags, const client::LoadReport& report) {
+  env::FileSystem& files = runtime::SystemFileSystem();
+  std::string table(client::kMeasurementsHeader);
+  if (files.Stat(flags.measurements).ok()) {
+    ASSIGN_OR_RETURN(table, files.Read(flags.measurements));
+    if (!table.starts_with(client::kMeasurementsHeader)) {
+      return InvalidArgument(Concat("--measurements: ", flags.measurements,
+                                    " is something else, expected a new file or one that begins "
+                                    "with ",
+                                    client::kMeasurementsHeader));
+    }
+  }
+  table += client::MeasurementRows(report, flags.model, flags.profile);
+  return files.Replace(flags.measurements, table);
+}
+
 Status WriteFiles(const BenchFlags& flags, const client::LoadReport& report) {
   env::FileSystem& files = runtime::SystemFileSystem();
   if (!flags.json.empty()) RETURN_IF_ERROR(files.Replace(flags.json, client::ReportJson(report)));
   if (!flags.csv.empty()) RETURN_IF_ERROR(files.Replace(flags.csv, client::ReportCsv(report)));
+  if (!flags.measurements.empty()) RETURN_IF_ERROR(AddMeasurements(flags, report));
   if (!flags.plot.empty()) {
     ASSIGN_OR_RETURN(const std::vector<std::byte> png,
                      image::EncodePng(client::Draw(client::ReportPlot(report))));

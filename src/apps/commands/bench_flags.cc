@@ -90,6 +90,11 @@ options::FlagSet MakeFlagSet(BenchFlags& flags) {
       "whichever replica answers.");
   set.Add("json", &flags.json, "Write everything to this file.");
   set.Add("csv", &flags.csv, "Write one row a phase to this file.");
+  set.Add("measurements", &flags.measurements,
+          "Add one row a phase to this table, which `tepal mig advise` reads; phases with failures "
+          "are left out.");
+  set.Add("profile", &flags.profile,
+          "What the server runs on, for --measurements: a MIG profile, as 3g.20gb.");
   set.Add("plot", &flags.plot, "Draw load, throughput and latency over time to this PNG file.");
   set.Add("progress", &flags.progress,
           "Each second: auto (a line when the output is a terminal), line, none, or json (one "
@@ -129,6 +134,10 @@ Status CheckFlags(const BenchFlags& flags) {
   if (grpc && !flags.connection.streaming && flags.streams > 1 && says_load) {
     return InvalidArgument(
         "--streams: without --streaming a request is a stream; expected --concurrency alone");
+  }
+  if (flags.measurements.empty() != flags.profile.empty()) {
+    return InvalidArgument(Concat("--profile: got '", flags.profile,
+                                  "', expected a MIG profile together with --measurements"));
   }
   return {};
 }

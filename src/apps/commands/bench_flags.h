@@ -32,6 +32,7 @@ struct BenchFlags {
   int server_pid = 0;
   bool server_statistics = true;
   std::string json, csv, plot;
+  std::string measurements, profile;
   std::string progress = "auto";
 };
 

@@ -19,6 +19,7 @@ constexpr Verb kVerbs[] = {
     {"apply", RunMigApply, "bring the GPUs to a configuration, or the last one again"},
     {"assert", RunMigAssert, "is a configuration applied? Exit code 0 if so, 1 if not"},
     {"plan", RunMigPlan, "the steps that apply would do, and what each disturbs"},
+    {"advise", RunMigAdvise, "the partitioning that serves measured models with the fewest GPUs"},
     {"list", RunMigList, "GPUs, MIG devices and who holds them"},
     {"export", RunMigExport, "what there is, as a configuration file"},
     {"checkpoint", RunMigCheckpoint, "what there is, with exact placements, into a file"},

@@ -69,6 +69,7 @@ int RunMigApply(Arguments words);
 int RunMigRestore(Arguments words);
 int RunMigAssert(Arguments words);
 int RunMigPlan(Arguments words);
+int RunMigAdvise(Arguments words);
 int RunMigList(Arguments words);
 int RunMigExport(Arguments words);
 int RunMigCheckpoint(Arguments words);

@@ -157,6 +157,18 @@ std::string ReportCsv(const LoadReport& report) {
   return csv;
 }
 
+std::string MeasurementRows(const LoadReport& report, std::string_view model,
+                            std::string_view profile) {
+  std::string rows;
+  for (const LoadInterval& phase : report.phases) {
+    if (phase.failed > 0 || phase.succeeded == 0) continue;
+    rows += Concat(model, ",", profile, ",", phase.concurrency, ",", phase.rate_per_s, ",",
+                   phase.throughput_per_s(), ",", Milliseconds(phase.p50_us), ",",
+                   Milliseconds(phase.p99_us), "\n");
+  }
+  return rows;
+}
+
 Plot ReportPlot(const LoadReport& report) {
   PlotPanel load{"load (clients or requests/s)", {{"load", kGreen, {}}}};
   PlotPanel throughput{"answers/s", {{"succeeded", kBlue, {}}, {"failed", kRed, {}}}};
