@@ -6,7 +6,7 @@ import sys
 import tempfile
 import unittest
 
-from stack import BUILD
+from stack import BUILD, TEPAL
 from test_up import Load, Up, alive
 
 LIBRARY = BUILD / "lib/nvml_sim"
@@ -27,12 +27,11 @@ output [{ name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 1, 4 ] }]
 instance_group { kind: KIND_CPU count: 1 }
 parameters { key: "sleep_ms" value: { string_value: "500" } }
 """
-SEVENTHS = """
-for g in GPUS:
-    d = nvmlDeviceGetHandleByIndex(g)
-    nvmlDeviceSetMigMode(d, 1)
-    for i in range(7):
-        nvmlGpuInstanceCreateComputeInstance(nvmlDeviceCreateGpuInstance(d, 19), 0)
+SEVENTHS = """version: v1
+mig-configs:
+  sevenths:
+  - {devices: all, mig-enabled: false}
+  - {devices: GPUS, mig-enabled: true, mig-devices: {"1g.5gb": 7}}
 """
 # start of the instance, UUID of its device
 LIST = """
@@ -56,8 +55,10 @@ class UpOnGpusTest(unittest.TestCase):
     def machine(self, gpus):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
+        self.layout = pathlib.Path(folder.name) / "layout.yaml"
         self.environment = {**os.environ, "LD_LIBRARY_PATH": str(LIBRARY), "NVML_SIM_ROOT": "1", "NVML_SIM_GPUS": gpus,
-                            "NVML_SIM_STATE": str(pathlib.Path(folder.name) / "machine")}
+                            "NVML_SIM_STATE": str(pathlib.Path(folder.name) / "machine"),
+                            "TEPAL_MIG_STATE_FILE": str(pathlib.Path(folder.name) / "state.json")}
 
     def nvml(self, code):
         """What another process sees and does."""
@@ -67,7 +68,13 @@ class UpOnGpusTest(unittest.TestCase):
         return done.stdout
 
     def cut(self, gpus):
-        self.nvml(f"GPUS = {list(gpus)}\n{SEVENTHS}")
+        self.layout.write_text(SEVENTHS.replace("GPUS", str(list(gpus))))
+        self.apply("-f", str(self.layout))
+
+    def apply(self, *words):
+        done = subprocess.run([str(TEPAL), "mig", "apply", *words], env=self.environment, text=True, capture_output=True,
+                              timeout=SECONDS_MAX)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def devices(self):
         """(GPU, start) of each device by UUID; a GPU that is not cut starts at -1."""
@@ -153,7 +160,7 @@ nvmlGpuInstanceCreateComputeInstance(nvmlDeviceCreateGpuInstance(d, 9), 2)
         self.assertCountEqual(before, self.devices())
         subprocess.run([BUILD / "bin/nvml-sim", "reboot"], env=self.environment, check=True, timeout=SECONDS_MAX)
         up.wait(lambda s: s["replicas"]["ready"] == 0 and s["slots"] == [], "the end of every slot")
-        self.cut([0, 1])  # As the unit that applies the layout at a start does.
+        self.apply()  # The last one again, as the unit does that runs at every start.
         up.wait(lambda s: s["replicas"]["ready"] == 14, "14 replicas on new devices")
         after = self.visible(up.latest)
         self.assertCountEqual(after, self.devices())
