@@ -43,13 +43,16 @@ tepal_room(balancing/load_balancer STANDS_ON net json)
 tepal_room(serving/client          STANDS_ON net kserve image)
 # 6
 tepal_room(serving/server_core     STANDS_ON lifecycle)
+tepal_room(balancing/discovery     STANDS_ON load_balancer)
+tepal_room(balancing/gateway       STANDS_ON discovery options)
+tepal_room(balancing/nginx_conf    STANDS_ON gateway)
 # 7
 tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory LINKS tepal_proto_descriptors PkgConfig::re2)
 tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling mig options json)
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9
-tepal_room(apps/commands           STANDS_ON runtime options frontend load_balancer supervisor client mig)
+tepal_room(apps/commands           STANDS_ON runtime options frontend gateway nginx_conf supervisor client mig)
 
 # The whole-platform simulation puts the batcher beside the balancer and the supervisor.
 if(TARGET tepal_supervisor_test)

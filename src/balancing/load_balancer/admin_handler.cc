@@ -5,6 +5,7 @@
 
 #include "balancing/load_balancer/dashboard.h"
 #include "balancing/load_balancer/nginx_api.h"
+#include "balancing/load_balancer/nginx_api_servers.h"
 #include "balancing/load_balancer/state_json.h"
 #include "core/base/text.h"
 #include "core/json/writer.h"
@@ -38,9 +39,7 @@ struct Asked {
   std::string id;
 };
 
-AdminAnswer Reload(AdminSubject& subject) {
-  if (!subject.reload) return Error(409, "there is no configuration file to read again");
-  const Result<std::string> applied = subject.reload();
+AdminAnswer ReloadAnswer(const AdminSubject& subject, const Result<std::string>& applied) {
   if (!applied.ok()) return Error(422, applied.status().message());
   json::Writer out;
   out.BeginObject().Key("applied").String(*applied);
@@ -76,7 +75,6 @@ AdminAnswer Answer(AdminSubject& subject, const Asked& asked, std::string_view b
   if (path == "/api" || (path.starts_with("/api/") && !path.starts_with("/api/tepal/"))) {
     return AnswerNginxApi(subject, {asked.method, path, asked.query, body, asked.id});
   }
-  if (path == "/api/tepal/reload" && asked.method == "POST") return Reload(subject);
   if (asked.method != "GET" && asked.method != "HEAD") {
     return Error(405, Concat(asked.method, " is not supported"));
   }
@@ -113,6 +111,11 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
   }
   Asked asked{head.method, std::string(head.path()), QueryOf(head.target),
               std::string(head.headers.Get("x-request-id").value_or(""))};
+  if (writes && !subject_.writable) {
+    Send(sender, ApiErrorAnswer({405, "writing is not allowed", "MethodDisabled"}, asked.id));
+    return std::make_unique<http::DiscardingRequest>();
+  }
+  if (asked.path == "/api/tepal/reload" && asked.method == "POST") return Reload(head, sender);
   if (!head.has_body) {
     Send(sender, Answer(subject_, asked, ""));
     return std::make_unique<http::DiscardingRequest>();
@@ -121,6 +124,24 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
       head, kBodyBytesMax, sender, [this, asked = std::move(asked), &sender](Buffer body) {
         Send(sender, Answer(subject_, asked, body.text()));
       });
+}
+
+// Answered when the configuration has been applied: names may have to be looked up.
+std::unique_ptr<http::RequestReceiver> AdminHandler::Reload(const http::RequestHead& head,
+                                                            http::ResponseSender& sender) {
+  if (!subject_.reload) {
+    Send(sender, Error(409, "there is no configuration file to read again"));
+    return std::make_unique<http::DiscardingRequest>();
+  }
+  auto waits = std::make_shared<bool>(true);
+  return std::make_unique<http::CollectingRequest>(
+      head, kBodyBytesMax, sender,
+      [this, waits, &sender](Buffer) {
+        subject_.reload([this, waits, &sender](Result<std::string> applied) {
+          if (*waits) Send(sender, ReloadAnswer(subject_, applied));
+        });
+      },
+      [waits](const Status&) { *waits = false; });
 }
 
 }  // namespace tepal::lb

@@ -29,6 +29,9 @@ class AdminHandler final : public http::RequestHandler {
                                                    http::ResponseSender& sender) override;
 
  private:
+  std::unique_ptr<http::RequestReceiver> Reload(const http::RequestHead& head,
+                                                http::ResponseSender& sender);
+
   AdminSubject& subject_;
 };
 

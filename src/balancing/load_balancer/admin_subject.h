@@ -25,8 +25,10 @@ struct AdminSubject {
   telemetry::MetricsRegistry metrics;
   // Shown as "extra" in the state of the dashboard: one JSON value, or empty for none.
   Function<std::string()> extra_state;
-  // Reads the configuration again; null where there is none to read. OK says what was applied.
-  Function<Result<std::string>()> reload;
+  // Reads the configuration again and says later, on the control loop, what was applied or why
+  // nothing was; null where there is no configuration to read.
+  Function<void(Function<void(Result<std::string>)>)> reload;
+  bool writable = true;     // Whether the API may change anything.
   uint64_t generation = 1;  // Grows with every reload.
 
   AdminPool* Find(std::string_view name) {

@@ -49,7 +49,14 @@ Status ReadNumber(const std::string& name, const json::Value& value, int64_t lea
   return {};
 }
 
+// Libraries send booleans as texts, too.
 Status ReadBool(const std::string& name, const json::Value& value, std::optional<bool>& into) {
+  if (const std::string* text = value.AsString(); text != nullptr) {
+    if (*text == "true" || *text == "false") {
+      into = *text == "true";
+      return {};
+    }
+  }
   if (value.AsBool() == nullptr) return InvalidArgument(Concat("\"", name, "\" must be a boolean"));
   into = *value.AsBool();
   return {};

@@ -238,6 +238,9 @@ TEST_F(NginxApiTest, WhatAClientSendsBackUnchangedIsTaken) {
   Ask("GET", Concat(kServers, "/1"));
   Ask("PATCH", Concat(kServers, "/1"), 200, std::string(last_.body));
   Ask("PATCH", Concat(kServers, "/1"), 400, R"({"backup": true})");
+  EXPECT_TRUE(
+      *At(Ask("PATCH", Concat(kServers, "/1"), 200, R"({"down": "true"})"), "down").AsBool());
+  Ask("PATCH", Concat(kServers, "/1"), 400, R"({"down": "yes"})");
   Ask("POST", kServers, 409, R"({"server": "10.0.0.1:8000"})");
 }
 

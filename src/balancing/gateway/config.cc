@@ -1,0 +1,27 @@
+#include "balancing/gateway/config.h"
+
+namespace tepal::gateway {
+
+lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits) {
+  lb::Balancer::Options options;
+  options.upstream = pool.name;
+  options.pool = pool.pool;
+  options.proxy.try_time_max = pool.tries.try_time_max;
+  options.proxy.tries_max = pool.tries.tries_max;
+  options.proxy.replay_bytes_max = pool.tries.replay_bytes_max;
+  options.proxy.replay_total_bytes_max = pool.tries.replay_total_bytes_max;
+  options.proxy.hold_bytes_max = pool.tries.hold_bytes_max;
+  options.proxy.allow_changes = pool.tries.allow_replica_changes;
+  options.connections_max = limits.connections_max;
+  options.limits.body_bytes_max = limits.body_bytes_max;
+  options.limits.header_bytes_max = limits.header_bytes_max;
+  options.limits.header_count_max = limits.header_count_max;
+  options.limits.header_time_max = limits.header_time_max;
+  options.limits.body_idle_max = limits.body_idle_max;
+  options.limits.idle_max = limits.idle_max;
+  options.limits.write_idle_max = limits.write_idle_max;
+  options.limits.streams_max = limits.streams_max;
+  return options;
+}
+
+}  // namespace tepal::gateway

@@ -1,0 +1,91 @@
+// What `tepal balance` runs, as a struct: made from a YAML file (config_yaml.h) or from flags.
+//
+// Only what a person writes is here. Names are not looked up and files are not opened yet.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "balancing/load_balancer/balancer.h"
+#include "core/env/network.h"
+#include "network/net/resolver.h"
+
+namespace tepal::gateway {
+
+inline constexpr uint16_t kEndpointPort = 8000;  // Of an endpoint that names none.
+inline constexpr int kThreadsMax = 64;
+inline constexpr size_t kPoolsMax = 256;
+
+struct ListenerConfig {
+  env::Address address;
+  std::string pool;
+  bool operator==(const ListenerConfig&) const = default;
+};
+
+// A name stands for each of its addresses.
+struct EndpointConfig {
+  net::HostPort host;
+  std::string name;
+  std::string slot;
+  uint32_t weight = 1;
+  std::optional<uint32_t> in_flight_max;  // Absent: the pool's.
+  bool down = false;
+};
+
+// What cannot be changed while a pool runs; each is documented in load_balancer/proxy_handler.h.
+struct TriesConfig {
+  Duration try_time_max = 30s;
+  uint32_t tries_max = lb::kTriesMax;
+  uint64_t replay_bytes_max = 1u << 20;
+  uint64_t replay_total_bytes_max = 256u << 20;
+  uint64_t hold_bytes_max = 1u << 20;
+  bool allow_replica_changes = false;
+  bool operator==(const TriesConfig&) const = default;
+};
+
+struct PoolConfig {
+  std::string name;
+  std::vector<EndpointConfig> endpoints;
+  uint32_t endpoint_in_flight_max = 0;
+  lb::Dispatcher::Options pool;
+  TriesConfig tries;
+};
+
+// Of clients' connections; see network/http/session.h and docs/limits.md.
+struct LimitsConfig {
+  uint32_t connections_max = 65536;
+  uint64_t body_bytes_max = 2ull << 30;
+  uint64_t header_bytes_max = 64 * 1024;
+  uint32_t header_count_max = 100;
+  Duration header_time_max = 10s;
+  Duration body_idle_max = 30s;
+  Duration idle_max = 75s;
+  Duration write_idle_max = 60s;
+  uint32_t streams_max = 1024;
+  bool operator==(const LimitsConfig&) const = default;
+};
+
+struct GatewayConfig {
+  std::vector<ListenerConfig> listeners;
+  std::vector<PoolConfig> pools;
+  std::optional<env::Address> admin = env::Address{env::Address::Family::kIp4, "127.0.0.1", 8080};
+  bool admin_writes = true;  // Whether the admin API may change anything.
+  LimitsConfig limits;
+  int threads = 0;  // Event loops; 0: one for each core, at most 8.
+  Duration drain_time_max = 30s;
+
+  const PoolConfig* FindPool(std::string_view name) const {
+    for (const PoolConfig& pool : pools) {
+      if (pool.name == name) return &pool;
+    }
+    return nullptr;
+  }
+};
+
+// What the balancer of one pool is made with.
+lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits);
+
+}  // namespace tepal::gateway

@@ -1,0 +1,193 @@
+#include "balancing/gateway/config_yaml.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "balancing/gateway/yaml_fields.h"
+#include "core/base/text.h"
+#include "core/options/yaml.h"
+
+namespace tepal::gateway {
+namespace {
+
+using options::YamlReader;
+
+constexpr uint32_t kCountMax = 1'000'000;
+constexpr uint64_t kBytesMax = 1ull << 40;
+
+void ReadEndpoint(YamlReader& item, EndpointConfig& endpoint) {
+  item.Require("address", "HOST:PORT, as 10.0.0.1:8000 or triton.default.svc:8000");
+  std::string text;
+  item.Text("address", &text);
+  if (!text.empty()) {
+    const Result<net::HostPort> host = net::HostPort::Parse(text, kEndpointPort);
+    if (host.ok()) {
+      endpoint.host = *host;
+    } else {
+      item.Fail("address", Concat("'", text, "'"),
+                "HOST:PORT, as 10.0.0.1:8000, triton.default.svc:8000 or unix:/path");
+    }
+  }
+  item.Text("name", &endpoint.name);
+  item.Text("slot", &endpoint.slot);
+  item.Int("weight", &endpoint.weight, 1, kCountMax);
+  if (item.Has("in_flight_max")) {
+    uint32_t most = 0;
+    item.Int("in_flight_max", &most, 0, kCountMax);
+    endpoint.in_flight_max = most;
+  }
+  item.Flag("down", &endpoint.down);
+}
+
+void ReadHealthCheck(YamlReader section, lb::HealthCheck::Options& health) {
+  section.Flag("enabled", &health.enabled);
+  section.Text("path", &health.path);
+  if (!health.path.starts_with('/')) {
+    section.Fail("path", Concat("'", health.path, "'"), "a path that begins with '/'");
+  }
+  ReadTime(section, "interval", &health.interval);
+  ReadTime(section, "interval_starting", &health.interval_starting);
+  ReadTime(section, "time_max", &health.time_max);
+  section.Int("fails", &health.fails, 1, 1000);
+  section.Int("passes", &health.passes, 1, 1000);
+}
+
+void ReadEjection(YamlReader section, lb::Ejection::Options& ejection) {
+  section.Flag("enabled", &ejection.enabled);
+  section.Int("failures", &ejection.failures, 1, kCountMax);
+  section.Int("errors", &ejection.errors, 1, kCountMax);
+  ReadTime(section, "time_base", &ejection.time_base);
+  ReadTime(section, "time_max", &ejection.time_max);
+  if (ejection.time_max < ejection.time_base) {
+    section.Fail("time_max", Concat("'", options::DurationText(ejection.time_max), "'"),
+                 Concat("at least time_base, ", options::DurationText(ejection.time_base)));
+  }
+  ReadTime(section, "forgive_after", &ejection.forgive_after);
+  section.Number("share_max", &ejection.share_max, 0, 1);
+  section.Number("panic_share", &ejection.panic_share, 0, 1);
+}
+
+void ReadRetries(YamlReader section, lb::RetryBudget::Options& budget, TriesConfig& tries) {
+  section.Number("share", &budget.share, 0, 1);
+  section.Number("tokens_start", &budget.tokens_start, 0, kCountMax);
+  section.Number("tokens_max", &budget.tokens_max, 0, kCountMax);
+  section.Int("active_min", &budget.active_min, 0, kCountMax);
+  ReadTime(section, "try_time_max", &tries.try_time_max);
+  section.Int("tries_max", &tries.tries_max, 1, 100);
+  ReadBytes(section, "replay_bytes_max", &tries.replay_bytes_max, 0, kBytesMax);
+  ReadBytes(section, "replay_total_bytes_max", &tries.replay_total_bytes_max, 0, kBytesMax);
+  if (tries.replay_total_bytes_max < tries.replay_bytes_max) {
+    section.Fail("replay_total_bytes_max", Concat("'", tries.replay_total_bytes_max, "'"),
+                 Concat("at least replay_bytes_max, ", tries.replay_bytes_max));
+  }
+  ReadBytes(section, "hold_bytes_max", &tries.hold_bytes_max, 0, kBytesMax);
+}
+
+void ReadPool(YamlReader& section, PoolConfig& pool) {
+  section.Choice<lb::ChoicePolicy>("policy",
+                                   {{"least_outstanding", lb::ChoicePolicy::kLeastOutstanding},
+                                    {"round_robin", lb::ChoicePolicy::kRoundRobin}},
+                                   &pool.pool.policy);
+  section.Int("endpoint_in_flight_max", &pool.endpoint_in_flight_max, 0, kCountMax);
+  for (YamlReader& item : section.Sections("endpoints")) {
+    ReadEndpoint(item, pool.endpoints.emplace_back());
+  }
+  ReadHealthCheck(section.Section("health_check"), pool.pool.health);
+  ReadEjection(section.Section("ejection"), pool.pool.ejection);
+  ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
+  section.Flag("allow_replica_changes", &pool.tries.allow_replica_changes);
+  YamlReader queue = section.Section("queue");
+  queue.Int("size_max", &pool.pool.queue_size_max, 0, kCountMax);
+  ReadTime(queue, "time_max", &pool.pool.queue_time_max);
+}
+
+void ReadPools(YamlReader& root, std::vector<PoolConfig>& pools) {
+  root.Require("pools", "a mapping of at least one pool, as 'pools: {http: {endpoints: […]}}'");
+  for (auto& [name, section] : root.NamedSections("pools")) {
+    const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '_' || c == '-' || c == '.';
+    });
+    if (name.empty() || !plain) {
+      root.Fail("pools", Concat("the name '", name, "'"), "letters, digits, '_', '-' and '.'");
+    }
+    pools.emplace_back().name = name;
+    ReadPool(section, pools.back());
+  }
+  if (root.Has("pools") && pools.empty()) root.Fail("pools", "none", "at least one pool");
+  if (pools.size() > kPoolsMax) {
+    root.Fail("pools", Concat(pools.size()), Concat("at most ", kPoolsMax));
+  }
+}
+
+void ReadListener(YamlReader& item, const GatewayConfig& config, ListenerConfig& listener) {
+  item.Require("address", "HOST:PORT with a numeric host, as 0.0.0.0:80");
+  ReadAddress(item, "address", &listener.address);
+  if (config.pools.size() == 1) listener.pool = config.pools.front().name;
+  if (config.pools.size() != 1) item.Require("pool", "the name of one of the pools");
+  item.Text("pool", &listener.pool);
+  if (!listener.pool.empty() && config.FindPool(listener.pool) == nullptr) {
+    item.Fail("pool", Concat("'", listener.pool, "'"), "the name of one of the pools");
+  }
+}
+
+void ReadListeners(YamlReader& root, GatewayConfig& config) {
+  root.Require("listeners", "a list of addresses for clients, as '- {address: 0.0.0.0:80}'");
+  std::set<std::string> addresses;
+  for (YamlReader& item : root.Sections("listeners")) {
+    ListenerConfig listener;
+    ReadListener(item, config, listener);
+    if (listener.address.port != 0 && !addresses.insert(listener.address.ToString()).second) {
+      item.Fail("address", Concat("'", listener.address.ToString(), "' again"),
+                "each address once");
+    }
+    config.listeners.push_back(std::move(listener));
+  }
+  if (root.Has("listeners") && config.listeners.empty()) {
+    root.Fail("listeners", "none", "at least one");
+  }
+}
+
+void ReadAdmin(YamlReader section, GatewayConfig& config) {
+  bool enabled = true;
+  section.Flag("enabled", &enabled);
+  env::Address address = *config.admin;
+  ReadAddress(section, "address", &address);
+  section.Flag("write", &config.admin_writes);
+  config.admin = enabled ? std::optional(address) : std::nullopt;
+}
+
+void ReadLimits(YamlReader section, LimitsConfig& limits) {
+  section.Int("connections_max", &limits.connections_max, 1, 10 * kCountMax);
+  ReadBytes(section, "body_bytes_max", &limits.body_bytes_max, 1, kBytesMax);
+  ReadBytes(section, "header_bytes_max", &limits.header_bytes_max, 1024, 16 << 20);
+  section.Int("header_count_max", &limits.header_count_max, 1, 10'000);
+  ReadTime(section, "header_time_max", &limits.header_time_max);
+  ReadTime(section, "body_idle_max", &limits.body_idle_max);
+  ReadTime(section, "idle_max", &limits.idle_max);
+  ReadTime(section, "write_idle_max", &limits.write_idle_max);
+  section.Int("streams_max", &limits.streams_max, 1, kCountMax);
+}
+
+}  // namespace
+
+Result<GatewayConfig> ParseGatewayConfig(std::string_view text, const std::string& file) {
+  ASSIGN_OR_RETURN(const options::YamlNode tree, options::ParseYaml(text, file));
+  GatewayConfig config;
+  YamlReader root(tree, file);
+  ReadPools(root, config.pools);
+  ReadListeners(root, config);
+  ReadAdmin(root.Section("admin"), config);
+  ReadLimits(root.Section("limits"), config.limits);
+  root.Int("threads", &config.threads, 0, kThreadsMax);
+  ReadTime(root, "drain_time_max", &config.drain_time_max);
+  RETURN_IF_ERROR(root.Finish());
+  for (const PoolConfig& pool : config.pools) {
+    RETURN_IF_ERROR(lb::Balancer::Validate(BalancerOptions(pool, config.limits))
+                        .WithContext(Concat(file, ": pool '", pool.name, "'")));
+  }
+  return config;
+}
+
+}  // namespace tepal::gateway

@@ -1,0 +1,200 @@
+#include "balancing/gateway/config_yaml.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "core/base/text.h"
+
+namespace tepal::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kShortest[] = R"(
+listeners: [{address: "0.0.0.0:80"}]
+pools:
+  http:
+    endpoints: [{address: "10.0.0.1:8000"}]
+)";
+
+std::string ErrorOf(std::string_view text) {
+  return ParseGatewayConfig(text, "balance.yaml").status().message();
+}
+
+TEST(GatewayConfigTest, TheShortestFileHasTheDefaults) {
+  const auto config = ParseGatewayConfig(kShortest, "balance.yaml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  ASSERT_EQ(config->listeners.size(), 1u);
+  EXPECT_EQ(config->listeners[0].pool, "http");  // The only one.
+  EXPECT_EQ(config->admin->ToString(), "127.0.0.1:8080");
+  const PoolConfig& pool = config->pools.at(0);
+  EXPECT_EQ(pool.endpoints.at(0).host.host, "10.0.0.1");
+  EXPECT_EQ(pool.endpoints.at(0).weight, 1u);
+  EXPECT_EQ(pool.pool.health.path, "/v2/health/ready");
+  EXPECT_EQ(pool.pool.queue_size_max, 1024u);
+}
+
+TEST(GatewayConfigTest, EveryFieldIsRead) {
+  const auto config = ParseGatewayConfig(R"(
+listeners:
+  - {address: "0.0.0.0:80", pool: http}
+  - {address: "[::1]:81", pool: spare}
+pools:
+  http:
+    policy: round_robin
+    endpoint_in_flight_max: 8
+    endpoints:
+      - {address: "triton.default.svc", name: a, slot: "MIG 1g", weight: 3, in_flight_max: 2, down: true}
+      - address: 10.0.0.2:9000
+    health_check: {enabled: false, path: /ready, interval: 2s, interval_starting: 50ms, time_max: 1s,
+                   fails: 3, passes: 2}
+    ejection: {enabled: false, failures: 4, errors: 6, time_base: 1s, time_max: 10s, forgive_after: 20s,
+               share_max: 0.25, panic_share: 0.75}
+    retries: {share: 0.1, tokens_start: 5, tokens_max: 50, active_min: 1, try_time_max: 3s, tries_max: 2,
+              replay_bytes_max: 2MiB, replay_total_bytes_max: 64MiB, hold_bytes_max: 3MiB}
+    allow_replica_changes: true
+    queue: {size_max: 7, time_max: 4s}
+  spare: {}
+admin: {address: "127.0.0.1:9090", write: false}
+limits: {connections_max: 10, body_bytes_max: 1GiB, header_bytes_max: 8KiB, header_count_max: 50,
+         header_time_max: 1s, body_idle_max: 2s, idle_max: 3s, write_idle_max: 4s, streams_max: 5}
+threads: 2
+drain_time_max: 5s
+)",
+                                         "balance.yaml");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  const PoolConfig& pool = config->pools.at(0);
+  EXPECT_EQ(pool.pool.policy, lb::ChoicePolicy::kRoundRobin);
+  EXPECT_EQ(pool.endpoint_in_flight_max, 8u);
+  const EndpointConfig& endpoint = pool.endpoints.at(0);
+  EXPECT_EQ(endpoint.host.port, 8000);
+  EXPECT_EQ(endpoint.name, "a");
+  EXPECT_EQ(endpoint.slot, "MIG 1g");
+  EXPECT_EQ(endpoint.weight, 3u);
+  EXPECT_EQ(endpoint.in_flight_max, 2u);
+  EXPECT_TRUE(endpoint.down);
+  EXPECT_FALSE(pool.endpoints.at(1).in_flight_max.has_value());
+  const lb::HealthCheck::Options& health = pool.pool.health;
+  EXPECT_FALSE(health.enabled);
+  EXPECT_EQ(health.path, "/ready");
+  EXPECT_EQ(health.interval, 2s);
+  EXPECT_EQ(health.interval_starting, 50ms);
+  EXPECT_EQ(health.time_max, 1s);
+  EXPECT_EQ(health.fails, 3u);
+  EXPECT_EQ(health.passes, 2u);
+  const lb::Ejection::Options& ejection = pool.pool.ejection;
+  EXPECT_FALSE(ejection.enabled);
+  EXPECT_EQ(ejection.failures, 4u);
+  EXPECT_EQ(ejection.errors, 6u);
+  EXPECT_EQ(ejection.time_base, 1s);
+  EXPECT_EQ(ejection.time_max, 10s);
+  EXPECT_EQ(ejection.forgive_after, 20s);
+  EXPECT_EQ(ejection.share_max, 0.25);
+  EXPECT_EQ(ejection.panic_share, 0.75);
+  const lb::RetryBudget::Options& budget = pool.pool.retry_budget;
+  EXPECT_EQ(budget.share, 0.1);
+  EXPECT_EQ(budget.tokens_start, 5);
+  EXPECT_EQ(budget.tokens_max, 50);
+  EXPECT_EQ(budget.active_min, 1u);
+  EXPECT_EQ(pool.pool.queue_size_max, 7u);
+  EXPECT_EQ(pool.pool.queue_time_max, 4s);
+  EXPECT_EQ(config->admin->port, 9090);
+  EXPECT_FALSE(config->admin_writes);
+  EXPECT_EQ(config->threads, 2);
+  EXPECT_EQ(config->drain_time_max, 5s);
+
+  const lb::Balancer::Options options = BalancerOptions(pool, config->limits);
+  EXPECT_EQ(options.upstream, "http");
+  EXPECT_EQ(options.proxy.try_time_max, 3s);
+  EXPECT_EQ(options.proxy.tries_max, 2u);
+  EXPECT_EQ(options.proxy.replay_bytes_max, 2u << 20);
+  EXPECT_EQ(options.proxy.replay_total_bytes_max, 64u << 20);
+  EXPECT_EQ(options.proxy.hold_bytes_max, 3u << 20);
+  EXPECT_TRUE(options.proxy.allow_changes);
+  EXPECT_EQ(options.connections_max, 10u);
+  EXPECT_EQ(options.limits.body_bytes_max, 1u << 30);
+  EXPECT_EQ(options.limits.header_bytes_max, 8u << 10);
+  EXPECT_EQ(options.limits.header_count_max, 50u);
+  EXPECT_EQ(options.limits.header_time_max, 1s);
+  EXPECT_EQ(options.limits.body_idle_max, 2s);
+  EXPECT_EQ(options.limits.idle_max, 3s);
+  EXPECT_EQ(options.limits.write_idle_max, 4s);
+  EXPECT_EQ(options.limits.streams_max, 5u);
+}
+
+TEST(GatewayConfigTest, EveryMistakeIsNamedWithItsLine) {
+  const std::string error = ErrorOf(R"(listeners:
+  - {address: "localhost:80", pool: htp}
+  - {address: "0.0.0.0:81", pool: http}
+  - {address: "0.0.0.0:81", pool: http}
+pools:
+  http:
+    polcy: round_robin
+    endpoints:
+      - {address: "10.0.0.1:x"}
+      - {weight: 0}
+    health_check: {path: ready, interval: 0s}
+    ejection: {time_base: 5s, time_max: 1s}
+    retries: {tries_max: 0, replay_bytes_max: 8MiB, replay_total_bytes_max: 1MiB}
+  grpc: {}
+threads: -1
+)");
+  EXPECT_THAT(error, HasSubstr("balance.yaml:2: field 'listeners[0].address': got 'localhost:80'"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:2: field 'listeners[0].pool': got 'htp', expected "
+                               "the name of one of the pools"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:4: field 'listeners[2].address': got '0.0.0.0:81' "
+                               "again, expected each address once"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:7: unknown field 'pools.http.polcy'; did you mean "
+                               "'policy'?"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:9: field 'pools.http.endpoints[0].address': got "
+                               "'10.0.0.1:x'"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:10: field 'pools.http.endpoints[1].weight': got '0'"));
+  EXPECT_THAT(error, HasSubstr("pools.http.endpoints[1].address"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.http.health_check.path': got 'ready'"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.http.health_check.interval': got '0s'"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.http.ejection.time_max': got '1s', expected at least "
+                               "time_base, 5s"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.tries_max': got '0'"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.replay_total_bytes_max'"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:15: field 'threads': got '-1'"));
+}
+
+TEST(GatewayConfigTest, WhatIsMissingIsNamed) {
+  EXPECT_THAT(ErrorOf(""), HasSubstr("field 'listeners'"));
+  EXPECT_THAT(ErrorOf(""), HasSubstr("field 'pools'"));
+  EXPECT_THAT(ErrorOf("pools: {}\nlisteners: []\n"), HasSubstr("expected at least one pool"));
+  EXPECT_THAT(ErrorOf("pools: {a: {}, b: {}}\nlisteners: [{address: '0.0.0.0:80'}]\n"),
+              HasSubstr("field 'listeners[0].pool'"));
+  EXPECT_THAT(ErrorOf("pools: {'a b': {}}\nlisteners: [{address: '0.0.0.0:80'}]\n"),
+              HasSubstr("the name 'a b'"));
+  EXPECT_THAT(ErrorOf("pools: [\n"), HasSubstr("balance.yaml:2"));
+}
+
+TEST(GatewayConfigTest, TheAdminServerCanBeLeftOut) {
+  const auto config = ParseGatewayConfig(Concat(kShortest, "admin: {enabled: false}\n"), "f");
+  ASSERT_TRUE(config.ok());
+  EXPECT_FALSE(config->admin.has_value());
+}
+
+// Every example of the documentation is one that works.
+TEST(GatewayConfigTest, TheDocumentedExamplesAreRead) {
+  const std::filesystem::path source(__FILE__);
+  std::ifstream file(source.parent_path() / "../../../docs/balancer.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  constexpr std::string_view kBegin = "```yaml\n";
+  int examples = 0;
+  for (size_t at = text.find(kBegin); at != std::string::npos; at = text.find(kBegin, at)) {
+    at += kBegin.size();
+    const std::string example = text.substr(at, text.find("```", at) - at);
+    EXPECT_EQ(ErrorOf(example), "") << example;
+    ++examples;
+  }
+  EXPECT_GE(examples, 2);
+}
+
+}  // namespace
+}  // namespace tepal::gateway

@@ -1,0 +1,195 @@
+#include "balancing/gateway/gateway.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/text.h"
+#include "core/telemetry/log.h"
+
+namespace tepal::gateway {
+
+namespace {
+
+std::vector<net::HostPort> NamesOf(const GatewayConfig& config) {
+  std::vector<net::HostPort> names;
+  for (const PoolConfig& pool : config.pools) {
+    for (const EndpointConfig& endpoint : pool.endpoints) names.push_back(endpoint.host);
+  }
+  return names;
+}
+
+std::string Summary(const ReloadPlan& plan, const discovery::EndpointSet::Change& change) {
+  return Concat("pools: ", plan.added.size(), " added, ", plan.removed.size(),
+                " removed; listeners: ", plan.listeners.size(), " added; endpoints: ", change.added,
+                " added, ", change.removed, " removed, ", change.changed, " changed");
+}
+
+}  // namespace
+
+Gateway::Gateway(World world, GatewayConfig config)
+    : world_(std::move(world)),
+      config_(std::move(config)),
+      admin_(std::make_unique<lb::AdminServer>(*world_.loops.front())) {
+  admin_->subject().writable = config_.admin_writes;
+}
+
+Gateway::~Gateway() { Stop(); }
+
+Status Gateway::Start(LookUp look_up) {
+  for (const net::HostPort& name : NamesOf(config_)) {
+    if (names_.count(NameText(name)) > 0) continue;
+    ASSIGN_OR_RETURN(names_[NameText(name)], look_up(name));
+  }
+  for (const PoolConfig& pool : config_.pools) AddPool(pool);
+  RETURN_IF_ERROR(ListenAll(config_.listeners));
+  discovery::EndpointSet::Change change;
+  for (const PoolConfig& pool : config_.pools) SetEndpoints(pool, change);
+  if (!config_.admin.has_value()) return {};
+  ASSIGN_OR_RETURN(const env::Address address, admin_->Listen(*config_.admin).WithContext("admin"));
+  bound_.push_back({address, ""});
+  return {};
+}
+
+void Gateway::AddPool(const PoolConfig& config) {
+  auto pool = std::make_unique<RunningPool>();
+  pool->number = ++pools_made_;
+  pool->name = config.name;
+  pool->balancer = std::make_unique<lb::Balancer>(
+      world_.loops, BalancerOptions(config, config_.limits), world_.seed + (pool->number << 32));
+  pool->endpoints = std::make_unique<discovery::EndpointSet>(*pool->balancer);
+  admin_->subject().pools.push_back({config.name, pool->balancer.get(), false});
+  pools_.push_back(std::move(pool));
+}
+
+Status Gateway::Listen(const ListenerConfig& listener) {
+  ASSIGN_OR_RETURN(const env::Address address,
+                   Find(listener.pool)
+                       ->balancer->Listen(listener.address)
+                       .WithContext(Concat("listening at ", listener.address.ToString())));
+  bound_.push_back({address, listener.pool});
+  return {};
+}
+
+Status Gateway::ListenAll(const std::vector<ListenerConfig>& listeners) {
+  for (const ListenerConfig& listener : listeners) RETURN_IF_ERROR(Listen(listener));
+  return {};
+}
+
+void Gateway::SetEndpoints(const PoolConfig& config, discovery::EndpointSet::Change& change) {
+  std::vector<discovery::WantedEndpoint> wanted;
+  for (const EndpointConfig& endpoint : config.endpoints) {
+    for (const env::Address& address : names_[NameText(endpoint.host)]) {
+      discovery::WantedEndpoint one;
+      one.spec.address = address;
+      one.spec.name = endpoint.name;
+      one.spec.slot = endpoint.slot;
+      one.spec.weight = endpoint.weight;
+      one.spec.in_flight_max = endpoint.in_flight_max.value_or(config.endpoint_in_flight_max);
+      one.down = endpoint.down;
+      wanted.push_back(std::move(one));
+    }
+  }
+  const discovery::EndpointSet::Change done = Find(config.name)->endpoints->Set(wanted);
+  change.added += done.added;
+  change.removed += done.removed;
+  change.changed += done.changed;
+}
+
+void Gateway::Reload(GatewayConfig next, Function<void(Result<std::string>)> done) {
+  const auto refuse = [&](Status why) {
+    world_.loops.front()->Post(
+        [done = std::move(done), why = std::move(why)]() mutable { done(std::move(why)); });
+  };
+  if (reloading_) return refuse(FailedPrecondition("another reload is in progress"));
+  if (Status status = NeedsRestart(PlanReload(config_, next)); !status.ok()) return refuse(status);
+  reloading_ = true;
+  std::vector<net::HostPort> names = NamesOf(next);
+  LookUpNames(world_.resolver, *world_.loops.front(), std::move(names),
+              [this, alive = alive_, next = std::move(next),
+               done = std::move(done)](NamesFound found) mutable {
+                if (!*alive) return done(Unavailable("the balancer has stopped"));
+                reloading_ = false;
+                done(Apply(std::move(next), std::move(found)));
+              });
+}
+
+// A name that has become unknown keeps the addresses it had: a failed look-up must not empty a
+// pool.
+Status Gateway::KeepNames(NamesFound found) {
+  for (const auto& [name, status] : found.failures) {
+    const auto known = names_.find(name);
+    if (known == names_.end()) return status;
+    telemetry::LogWarning(
+        Concat("balancer: '", name, "' keeps its addresses, because of: ", status.message()));
+    found.addresses[name] = known->second;
+  }
+  names_ = std::move(found.addresses);
+  return {};
+}
+
+Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
+  const ReloadPlan plan = PlanReload(config_, next);
+  RETURN_IF_ERROR(KeepNames(std::move(found)));
+  for (const std::string& name : plan.added) AddPool(*next.FindPool(name));
+  if (Status status = ListenAll(plan.listeners); !status.ok()) {
+    for (const std::string& name : plan.added) RemovePool(name);
+    return status;
+  }
+  for (const std::string& name : plan.removed) RemovePool(name);
+  config_ = std::move(next);
+  discovery::EndpointSet::Change change;
+  for (const PoolConfig& pool : config_.pools) {
+    Find(pool.name)->balancer->Reconfigure(pool.pool);
+    SetEndpoints(pool, change);
+  }
+  ++admin_->subject().generation;
+  const std::string summary = Summary(plan, change);
+  telemetry::LogInfo(Concat("balancer: reloaded; ", summary));
+  return summary;
+}
+
+Gateway::RunningPool* Gateway::Find(const std::string& name) {
+  for (const auto& pool : pools_) {
+    if (pool->name == name) return pool.get();
+  }
+  return nullptr;
+}
+
+void Gateway::RemovePool(const std::string& name) {
+  std::vector<lb::AdminPool>& shown = admin_->subject().pools;
+  std::erase_if(shown, [&](const lb::AdminPool& pool) { return pool.name == name; });
+  std::erase_if(bound_, [&](const Bound& bound) { return bound.pool == name; });
+  const auto found = std::find_if(pools_.begin(), pools_.end(),
+                                  [&](const auto& pool) { return pool->name == name; });
+  lb::Balancer& balancer = *(*found)->balancer;
+  const uint64_t number = (*found)->number;
+  leaving_.push_back(std::move(*found));
+  pools_.erase(found);
+  env::EventLoop& loop = *world_.loops.front();
+  const auto forget = [this, alive = alive_, number] {
+    if (!*alive) return;
+    std::erase_if(leaving_, [&](const auto& pool) { return pool->number == number; });
+  };
+  balancer.Drain([&loop, forget] { loop.Post(forget); });
+  loop.RunAfter(config_.drain_time_max, forget);
+}
+
+void Gateway::Drain(Function<void()> done) {
+  auto left = std::make_shared<size_t>(pools_.size() + 1);
+  auto when_done = std::make_shared<Function<void()>>(std::move(done));
+  const auto one_less = [left, when_done] {
+    if (--*left == 0) (*when_done)();
+  };
+  for (const auto& pool : pools_) pool->balancer->Drain(one_less);
+  one_less();
+}
+
+void Gateway::Stop() {
+  *alive_ = false;
+  admin_->Stop();
+  admin_->subject().pools.clear();
+  pools_.clear();
+  leaving_.clear();
+}
+
+}  // namespace tepal::gateway

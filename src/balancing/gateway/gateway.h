@@ -1,0 +1,83 @@
+// The balancer as configured: a lb::Balancer for each pool behind its addresses, one admin server
+// for all of them, and changes of the configuration applied while requests go on.
+//
+// Used on the control loop, the first of its loops.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "balancing/discovery/endpoint_set.h"
+#include "balancing/gateway/config.h"
+#include "balancing/gateway/name_lookups.h"
+#include "balancing/gateway/reload_plan.h"
+#include "balancing/load_balancer/admin_server.h"
+
+namespace tepal::gateway {
+
+class Gateway {
+ public:
+  // All of it outlives the gateway.
+  struct World {
+    std::vector<env::EventLoop*> loops;
+    net::Resolver& resolver;
+    uint64_t seed = 0;
+  };
+  Gateway(World world, GatewayConfig config);
+  ~Gateway();  // As Stop.
+
+  // Makes the pools and listens. `look_up` may block. The error names what did not work.
+  using LookUp = Function<Result<std::vector<env::Address>>(const net::HostPort&)>;
+  Status Start(LookUp look_up);
+
+  // Applies another configuration, all of it or nothing. `done` is told what was done, never inside
+  // Reload. kFailedPrecondition: it needs a restart, or another reload is in progress.
+  void Reload(GatewayConfig next, Function<void(Result<std::string>)> done);
+
+  // Refuses new clients and finishes what is in progress, everywhere; the admin server goes on.
+  void Drain(Function<void()> done);
+  void Stop();
+
+  const GatewayConfig& config() const { return config_; }
+  lb::AdminSubject& admin() { return admin_->subject(); }
+
+  // Where it listens, with real ports: clients' addresses in order, then the admin server's.
+  struct Bound {
+    env::Address address;
+    std::string pool;  // Empty: the admin server.
+  };
+  const std::vector<Bound>& bound() const { return bound_; }
+
+ private:
+  struct RunningPool {
+    uint64_t number;  // Never used again.
+    std::string name;
+    std::unique_ptr<lb::Balancer> balancer;
+    std::unique_ptr<discovery::EndpointSet> endpoints;
+  };
+
+  Status Listen(const ListenerConfig& listener);
+  Status ListenAll(const std::vector<ListenerConfig>& listeners);
+  void AddPool(const PoolConfig& config);
+  void SetEndpoints(const PoolConfig& config, discovery::EndpointSet::Change& change);
+  Result<std::string> Apply(GatewayConfig next, NamesFound found);
+  Status KeepNames(NamesFound found);
+  void RemovePool(const std::string& name);
+  RunningPool* Find(const std::string& name);
+
+  const World world_;
+  GatewayConfig config_;
+  std::unique_ptr<lb::AdminServer> admin_;
+  std::vector<std::unique_ptr<RunningPool>> pools_;
+  std::vector<std::unique_ptr<RunningPool>> leaving_;  // Removed, and not drained yet.
+  std::map<std::string, std::vector<env::Address>> names_;
+  std::vector<Bound> bound_;
+  uint64_t pools_made_ = 0;
+  bool reloading_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace tepal::gateway

@@ -1,0 +1,238 @@
+// A configured balancer in the simulated world, reloaded while clients send requests.
+
+#include "balancing/gateway/gateway.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "balancing/gateway/config_yaml.h"
+#include "core/base/text.h"
+#include "core/json/value.h"
+#include "network/http/body_collector.h"
+#include "network/net/http_client.h"
+#include "sim/world.h"
+
+namespace tepal::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int kServers = 4;
+
+// Says its number, after a while.
+class NumberServer final : public http::RequestHandler {
+ public:
+  NumberServer(env::EventLoop& loop, int number) : loop_(loop), number_(number) {}
+  std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
+                                                   http::ResponseSender& sender) override {
+    if (head.path() == "/v2/health/ready") {
+      sender.Respond({}, {});
+      return std::make_unique<http::DiscardingRequest>();
+    }
+    auto alive = std::make_shared<bool>(true);
+    return std::make_unique<http::CollectingRequest>(
+        head, 1 << 20, sender,
+        [this, alive, &sender](Buffer) {
+          loop_.RunAfter(5ms, [this, alive, &sender] {
+            if (!*alive) return;
+            BufferList body;
+            body.push_back(Buffer::Copy(Concat(number_)));
+            sender.Respond({}, std::move(body));
+          });
+        },
+        [alive](const Status&) { *alive = false; });
+  }
+
+ private:
+  env::EventLoop& loop_;
+  const int number_;
+};
+
+// "servers" is every server; other names are unknown.
+class Names final : public net::Resolver {
+ public:
+  bool broken = false;
+  Result<std::vector<env::Address>> LookUp(const net::HostPort& name) const {
+    if (name.host == "servers" && !broken) {
+      std::vector<env::Address> all;
+      for (int i = 1; i <= kServers; ++i) all.push_back(Server(i));
+      return all;
+    }
+    if (name.host.starts_with("10.")) {
+      return std::vector<env::Address>{{env::Address::Family::kIp4, name.host, name.port}};
+    }
+    return Unavailable(Concat("resolving '", name.host, "': unknown"));
+  }
+  void Resolve(env::EventLoop& loop, const net::HostPort& name,
+               Function<void(Result<std::vector<env::Address>>)> done) override {
+    loop.RunAfter(3ms, [result = LookUp(name), done = std::move(done)]() mutable {
+      done(std::move(result));
+    });
+  }
+  static env::Address Server(int number) {
+    return {env::Address::Family::kIp4, "10.0.0.1", static_cast<uint16_t>(number)};
+  }
+};
+
+class Scene {
+ public:
+  Scene(uint64_t seed, std::string_view yaml) : world_(seed) {
+    server_loop_ = &world_.AddLoop();
+    client_loop_ = &world_.AddLoop();
+    // One: a pool that goes waits for the other loops, which a simulation has no threads for.
+    loops_ = {&world_.AddLoop()};
+    for (int i = 1; i <= kServers; ++i) {
+      servers_.push_back(std::make_unique<net::HttpServer>(
+          std::vector<env::EventLoop*>{server_loop_}, net::HttpServer::Options(),
+          [i](env::EventLoop& loop) { return std::make_unique<NumberServer>(loop, i); }));
+      EXPECT_TRUE(servers_.back()->Listen(Names::Server(i)).ok());
+    }
+    client_ = std::make_unique<net::HttpClient>(*client_loop_, net::HttpClient::Options());
+    gateway_ = std::make_unique<Gateway>(Gateway::World{loops_, names_, seed}, Config(yaml));
+    const Status started =
+        gateway_->Start([this](const net::HostPort& name) { return names_.LookUp(name); });
+    EXPECT_TRUE(started.ok()) << started.message();
+    world_.RunFor(500ms);
+  }
+  ~Scene() {
+    client_.reset();
+    gateway_.reset();
+    servers_.clear();
+  }
+
+  static GatewayConfig Config(std::string_view yaml) {
+    auto config = ParseGatewayConfig(yaml, "test.yaml");
+    EXPECT_TRUE(config.ok()) << config.status().message();
+    return *config;
+  }
+
+  std::string Reload(std::string_view yaml) {
+    std::string outcome;
+    loops_[0]->Post([&, next = Config(yaml)]() mutable {
+      gateway_->Reload(std::move(next), [&](Result<std::string> result) {
+        outcome = result.ok() ? *result : result.status().message();
+      });
+    });
+    EXPECT_TRUE(world_.RunUntil([&] { return !outcome.empty(); }, 10s));
+    world_.RunFor(500ms);  // For health checks.
+    return outcome;
+  }
+
+  // The bodies of `count` answers, asked for one after the other a millisecond apart.
+  void Send(uint16_t port, int count) {
+    for (int i = 0; i < count; ++i) {
+      client_loop_->RunAfter(i * 1ms, [this, port] {
+        http::RequestHead head;
+        head.method = "POST";
+        head.target = "/v2/models/m/infer";
+        head.scheme = "http";
+        client_->Fetch({env::Address::Family::kIp4, "127.0.0.1", port}, std::move(head), {}, 60s,
+                       [this](Result<net::HttpClient::Response> response) {
+                         if (response.ok() && response->head.status == 200) {
+                           ++answers_[std::string(response->body.text())];
+                         } else {
+                           failure_ = response.ok() ? Concat(response->head.status)
+                                                    : response.status().message();
+                           ++failed_;
+                         }
+                       });
+      });
+    }
+    sent_ += count;
+  }
+  void Finish() {
+    EXPECT_TRUE(world_.RunUntil(
+        [this] {
+          int answered = failed_;
+          for (const auto& [body, count] : answers_) answered += count;
+          return answered == sent_;
+        },
+        60s));
+  }
+
+  sim::World world_;
+  env::EventLoop* server_loop_;
+  env::EventLoop* client_loop_;
+  std::vector<env::EventLoop*> loops_;
+  Names names_;
+  std::vector<std::unique_ptr<net::HttpServer>> servers_;
+  std::unique_ptr<net::HttpClient> client_;
+  std::unique_ptr<Gateway> gateway_;
+  std::map<std::string, int> answers_;
+  std::string failure_;
+  int sent_ = 0, failed_ = 0;
+};
+
+constexpr char kOne[] = R"(
+listeners: [{address: "127.0.0.1:80", pool: a}]
+pools: {a: {endpoints: [{address: "10.0.0.1:1"}, {address: "10.0.0.1:2"}]}}
+admin: {enabled: false}
+)";
+constexpr char kTwo[] = R"(
+listeners: [{address: "127.0.0.1:80", pool: a}, {address: "127.0.0.1:81", pool: b}]
+pools:
+  a: {endpoints: [{address: "10.0.0.1:2"}, {address: "10.0.0.1:3"}]}
+  b: {endpoints: [{address: "servers"}]}
+admin: {enabled: false}
+)";
+
+TEST(GatewaySimTest, AReloadUnderLoadLosesNothing) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Scene scene(seed, kOne);
+    scene.Send(80, 2000);
+    scene.world_.RunFor(300ms);
+    EXPECT_THAT(scene.Reload(kTwo), HasSubstr("pools: 1 added, 0 removed; listeners: 1 added; "
+                                              "endpoints: 5 added, 1 removed, 0 changed"));
+    scene.Send(81, 100);
+    scene.world_.RunFor(300ms);
+    EXPECT_THAT(scene.Reload(kOne), HasSubstr("pools: 0 added, 1 removed"));
+    scene.Finish();
+    EXPECT_EQ(scene.failed_, 0) << "seed " << seed << ": " << scene.failure_;
+    EXPECT_GT(scene.answers_["3"], 0) << "seed " << seed;
+    EXPECT_GT(scene.answers_["4"], 0) << "seed " << seed;
+  }
+}
+
+TEST(GatewaySimTest, ARemovedPoolsAddressIsFreeAgain) {
+  Scene scene(1, kTwo);
+  scene.Reload(kOne);
+  EXPECT_EQ(scene.gateway_->admin().pools.size(), 1u);
+  EXPECT_THAT(scene.Reload(kTwo), HasSubstr("pools: 1 added"));
+  EXPECT_EQ(scene.gateway_->admin().pools.size(), 2u);
+  scene.Send(81, 10);
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 0) << scene.failure_;
+}
+
+TEST(GatewaySimTest, WhatNeedsARestartChangesNothing) {
+  Scene scene(1, kOne);
+  const std::string next = Concat(kTwo, "threads: 3\n");
+  EXPECT_THAT(scene.Reload(next),
+              HasSubstr("nothing was applied; a restart is needed for threads"));
+  EXPECT_EQ(scene.gateway_->admin().pools.size(), 1u);
+  EXPECT_EQ(scene.gateway_->admin().generation, 1u);
+  scene.Reload(kTwo);
+  EXPECT_EQ(scene.gateway_->admin().generation, 2u);
+}
+
+TEST(GatewaySimTest, ANameThatIsLostKeepsItsAddresses) {
+  Scene scene(1, kTwo);
+  scene.names_.broken = true;
+  EXPECT_THAT(scene.Reload(kTwo), HasSubstr("0 added, 0 removed, 0 changed"));
+  EXPECT_EQ(scene.gateway_->admin().Find("b")->control->Read().endpoints.size(), 4u);
+  std::string other = kOne;
+  other.replace(other.find("10.0.0.1:2"), 10, "nowhere:22");
+  EXPECT_THAT(scene.Reload(other), HasSubstr("resolving 'nowhere': unknown"));
+  EXPECT_EQ(scene.gateway_->admin().pools.size(), 2u);  // Nothing was applied.
+}
+
+TEST(GatewaySimTest, AnAddressInUseFailsTheStartByName) {
+  Scene scene(1, kOne);
+  Gateway second(Gateway::World{scene.loops_, scene.names_, 2}, Scene::Config(kOne));
+  const Status status =
+      second.Start([&](const net::HostPort& name) { return scene.names_.LookUp(name); });
+  EXPECT_THAT(status.message(), HasSubstr("listening at 127.0.0.1:80"));
+}
+
+}  // namespace
+}  // namespace tepal::gateway

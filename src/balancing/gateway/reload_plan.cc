@@ -1,0 +1,91 @@
+#include "balancing/gateway/reload_plan.h"
+
+#include <algorithm>
+
+#include "core/base/text.h"
+
+namespace tepal::gateway {
+
+namespace {
+
+const ListenerConfig* FindListener(const GatewayConfig& config, const env::Address& address) {
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.address == address) return &listener;
+  }
+  return nullptr;
+}
+
+template <typename Value>
+void Compare(ReloadPlan& plan, std::string_view field, const Value& running, const Value& next) {
+  if (!(running == next)) plan.restart.emplace_back(field);
+}
+
+void CompareTries(ReloadPlan& plan, const std::string& pool, const TriesConfig& running,
+                  const TriesConfig& next) {
+  const std::string in = Concat("pools.", pool, ".retries.");
+  Compare(plan, in + "try_time_max", running.try_time_max, next.try_time_max);
+  Compare(plan, in + "tries_max", running.tries_max, next.tries_max);
+  Compare(plan, in + "replay_bytes_max", running.replay_bytes_max, next.replay_bytes_max);
+  Compare(plan, in + "replay_total_bytes_max", running.replay_total_bytes_max,
+          next.replay_total_bytes_max);
+  Compare(plan, in + "hold_bytes_max", running.hold_bytes_max, next.hold_bytes_max);
+  Compare(plan, Concat("pools.", pool, ".allow_replica_changes"), running.allow_replica_changes,
+          next.allow_replica_changes);
+}
+
+void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayConfig& next) {
+  for (const PoolConfig& pool : next.pools) {
+    if (const PoolConfig* before = running.FindPool(pool.name)) {
+      CompareTries(plan, pool.name, before->tries, pool.tries);
+    } else {
+      plan.added.push_back(pool.name);
+    }
+  }
+  for (const PoolConfig& pool : running.pools) {
+    if (next.FindPool(pool.name) == nullptr) plan.removed.push_back(pool.name);
+  }
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void CompareListeners(ReloadPlan& plan, const GatewayConfig& running, const GatewayConfig& next) {
+  for (const ListenerConfig& listener : next.listeners) {
+    const ListenerConfig* before = FindListener(running, listener.address);
+    if (before == nullptr) {
+      plan.listeners.push_back(listener);
+    } else if (!(*before == listener)) {
+      plan.restart.push_back(Concat("listeners: ", listener.address.ToString(), " changed"));
+    }
+  }
+  for (const ListenerConfig& listener : running.listeners) {
+    if (FindListener(next, listener.address) == nullptr && !Contains(plan.removed, listener.pool)) {
+      plan.restart.push_back(Concat("listeners: ", listener.address.ToString(), " removed"));
+    }
+  }
+}
+
+}  // namespace
+
+ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
+  ReloadPlan plan;
+  ComparePools(plan, running, next);
+  CompareListeners(plan, running, next);
+  Compare(plan, "admin", running.admin, next.admin);
+  Compare(plan, "admin.write", running.admin_writes, next.admin_writes);
+  Compare(plan, "limits", running.limits, next.limits);
+  Compare(plan, "threads", running.threads, next.threads);
+  return plan;
+}
+
+Status NeedsRestart(const ReloadPlan& plan) {
+  if (plan.restart.empty()) return {};
+  std::string text = "nothing was applied; a restart is needed for";
+  for (size_t i = 0; i < plan.restart.size(); ++i) {
+    text += Concat(i == 0 ? " " : ", ", plan.restart[i]);
+  }
+  return FailedPrecondition(text);
+}
+
+}  // namespace tepal::gateway

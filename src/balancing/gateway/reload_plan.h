@@ -1,0 +1,29 @@
+// What a changed configuration means for a balancer that runs: a pure function.
+//
+// Pools with their endpoints, choices, health checks, ejection, queue and retry budget are applied
+// while requests go on; pools and addresses can be added, and pools removed with all of their
+// addresses. What a running pool or server was made with (limits, threads, the admin address, how a
+// try is made) needs a restart and is named. A plan that needs a restart is not carried out at all.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "balancing/gateway/config.h"
+
+namespace tepal::gateway {
+
+struct ReloadPlan {
+  std::vector<std::string> restart;  // Fields that need one, as "pools.http.retries.tries_max".
+  std::vector<std::string> added;    // Pools.
+  std::vector<std::string> removed;
+  std::vector<ListenerConfig> listeners;  // To be added, those of added pools among them.
+};
+
+ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next);
+
+// kFailedPrecondition with the fields; OK when no restart is needed.
+Status NeedsRestart(const ReloadPlan& plan);
+
+}  // namespace tepal::gateway

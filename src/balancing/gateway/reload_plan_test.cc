@@ -1,0 +1,74 @@
+#include "balancing/gateway/reload_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tepal::gateway {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+env::Address At(uint16_t port) { return {env::Address::Family::kIp4, "0.0.0.0", port}; }
+
+GatewayConfig Running() {
+  GatewayConfig config;
+  config.pools.resize(2);
+  config.pools[0].name = "http";
+  config.pools[1].name = "grpc";
+  config.listeners = {{At(80), "http"}, {At(89), "grpc"}};
+  return config;
+}
+
+TEST(ReloadPlanTest, TheSameIsNothing) {
+  const ReloadPlan plan = PlanReload(Running(), Running());
+  EXPECT_THAT(plan.restart, IsEmpty());
+  EXPECT_THAT(plan.added, IsEmpty());
+  EXPECT_THAT(plan.removed, IsEmpty());
+  EXPECT_THAT(plan.listeners, IsEmpty());
+  EXPECT_TRUE(NeedsRestart(plan).ok());
+}
+
+TEST(ReloadPlanTest, WhatAPoolChoosesByIsApplied) {
+  GatewayConfig next = Running();
+  next.pools[0].pool.policy = lb::ChoicePolicy::kRoundRobin;
+  next.pools[0].pool.health.path = "/other";
+  next.pools[0].endpoints.resize(3);
+  next.drain_time_max = 1s;
+  EXPECT_TRUE(NeedsRestart(PlanReload(Running(), next)).ok());
+}
+
+TEST(ReloadPlanTest, PoolsAndListenersComeAndGo) {
+  GatewayConfig next = Running();
+  next.pools[1].name = "spare";
+  next.listeners = {{At(80), "http"}, {At(81), "http"}, {At(90), "spare"}};
+  const ReloadPlan plan = PlanReload(Running(), next);
+  EXPECT_THAT(plan.restart, IsEmpty());
+  EXPECT_THAT(plan.added, ElementsAre("spare"));
+  EXPECT_THAT(plan.removed, ElementsAre("grpc"));
+  EXPECT_THAT(plan.listeners,
+              ElementsAre(ListenerConfig{At(81), "http"}, ListenerConfig{At(90), "spare"}));
+}
+
+TEST(ReloadPlanTest, WhatNeedsARestartIsNamed) {
+  GatewayConfig next = Running();
+  next.pools[0].tries.tries_max = 5;
+  next.pools[1].tries.allow_replica_changes = true;
+  next.listeners = {{At(80), "grpc"}};
+  next.admin.reset();
+  next.limits.connections_max = 1;
+  next.threads = 4;
+  const ReloadPlan plan = PlanReload(Running(), next);
+  EXPECT_THAT(plan.restart,
+              ElementsAre("pools.http.retries.tries_max", "pools.grpc.allow_replica_changes",
+                          "listeners: 0.0.0.0:80 changed", "listeners: 0.0.0.0:89 removed", "admin",
+                          "limits", "threads"));
+  const Status status = NeedsRestart(plan);
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.message(), HasSubstr("nothing was applied; a restart is needed for "
+                                          "pools.http.retries.tries_max, "));
+}
+
+}  // namespace
+}  // namespace tepal::gateway
