@@ -5,6 +5,16 @@
 
 namespace tepal::discovery {
 
+namespace {
+
+// What cannot be changed of an endpoint that is there.
+bool SamePlace(const lb::EndpointSpec& a, const lb::EndpointSpec& b) {
+  return a.name == b.name && a.slot == b.slot && a.grpc_address == b.grpc_address &&
+         a.slow_start == b.slow_start && a.backup == b.backup;
+}
+
+}  // namespace
+
 EndpointSet::Change EndpointSet::Set(const std::vector<WantedEndpoint>& wanted) {
   std::set<lb::EndpointId> there;
   for (const lb::EndpointReading& endpoint : control_.Read().endpoints) {
@@ -45,7 +55,7 @@ void EndpointSet::Add(const WantedEndpoint& wanted) {
 
 bool EndpointSet::Update(Known& known, const WantedEndpoint& wanted) {
   const WantedEndpoint before = std::exchange(known.wanted, wanted);
-  if (before.spec.name != wanted.spec.name || before.spec.slot != wanted.spec.slot) {
+  if (!SamePlace(before.spec, wanted.spec)) {
     (void)control_.RemoveEndpoint(known.id);
     Add(wanted);
     return true;

@@ -12,6 +12,7 @@
 #include "balancing/load_balancer/balancer.h"
 #include "core/env/network.h"
 #include "network/net/resolver.h"
+#include "network/net/tls.h"
 
 namespace tepal::gateway {
 
@@ -22,17 +23,21 @@ inline constexpr size_t kPoolsMax = 256;
 struct ListenerConfig {
   env::Address address;
   std::string pool;
+  bool tls = false;  // With the pool's client_tls.
   bool operator==(const ListenerConfig&) const = default;
 };
 
 // A name stands for each of its addresses.
 struct EndpointConfig {
   net::HostPort host;
+  uint16_t grpc_port = 0;  // Where gRPC calls go; 0: to the port of `host`.
   std::string name;
   std::string slot;
   uint32_t weight = 1;
   std::optional<uint32_t> in_flight_max;  // Absent: the pool's.
   bool down = false;
+  bool backup = false;      // Used only while no other endpoint is.
+  Duration slow_start{};    // How long it counts for less after it has (re)joined.
 };
 
 // What cannot be changed while a pool runs; each is documented in load_balancer/proxy_handler.h.
@@ -52,6 +57,8 @@ struct PoolConfig {
   uint32_t endpoint_in_flight_max = 0;
   lb::Dispatcher::Options pool;
   TriesConfig tries;
+  std::optional<net::TlsSource::ServerFiles> client_tls;    // For listeners with TLS.
+  std::optional<net::TlsSource::ClientFiles> endpoint_tls;  // Given: endpoints speak TLS.
 };
 
 // Of clients' connections; see network/http/session.h and docs/limits.md.
@@ -76,6 +83,7 @@ struct GatewayConfig {
   LimitsConfig limits;
   int threads = 0;  // Event loops; 0: one for each core, at most 8.
   Duration drain_time_max = 30s;
+  Duration tls_reload_interval = 10s;  // Looks whether certificates changed; 0: on SIGHUP only.
 
   const PoolConfig* FindPool(std::string_view name) const {
     for (const PoolConfig& pool : pools) {
@@ -85,7 +93,7 @@ struct GatewayConfig {
   }
 };
 
-// What the balancer of one pool is made with.
+// What the balancer of one pool is made with, but for TLS.
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits);
 
 }  // namespace tepal::gateway

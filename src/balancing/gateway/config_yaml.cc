@@ -29,6 +29,7 @@ void ReadEndpoint(YamlReader& item, EndpointConfig& endpoint) {
                 "HOST:PORT, as 10.0.0.1:8000, triton.default.svc:8000 or unix:/path");
     }
   }
+  item.Int("grpc_port", &endpoint.grpc_port, 1, 65535);
   item.Text("name", &endpoint.name);
   item.Text("slot", &endpoint.slot);
   item.Int("weight", &endpoint.weight, 1, kCountMax);
@@ -38,6 +39,8 @@ void ReadEndpoint(YamlReader& item, EndpointConfig& endpoint) {
     endpoint.in_flight_max = most;
   }
   item.Flag("down", &endpoint.down);
+  item.Flag("backup", &endpoint.backup);
+  item.Time("slow_start", &endpoint.slow_start);
 }
 
 void ReadHealthCheck(YamlReader section, lb::HealthCheck::Options& health) {
@@ -84,10 +87,38 @@ void ReadRetries(YamlReader section, lb::RetryBudget::Options& budget, TriesConf
   ReadBytes(section, "hold_bytes_max", &tries.hold_bytes_max, 0, kBytesMax);
 }
 
+void ReadClientTls(YamlReader& pool, std::optional<net::TlsSource::ServerFiles>& tls) {
+  if (!pool.Has("client_tls")) return;
+  YamlReader section = pool.Section("client_tls");
+  tls.emplace();
+  section.Require("certificate", "the file of the certificate chain");
+  section.Text("certificate", &tls->certificate_chain);
+  section.Require("key", "the file of its key");
+  section.Text("key", &tls->key);
+  section.Text("client_ca", &tls->client_ca);
+}
+
+void ReadEndpointTls(YamlReader& pool, std::optional<net::TlsSource::ClientFiles>& tls) {
+  if (!pool.Has("endpoint_tls")) return;
+  YamlReader section = pool.Section("endpoint_tls");
+  tls.emplace();
+  section.Text("ca", &tls->ca);
+  section.Flag("verify", &tls->verify_server);
+  section.Text("name", &tls->server_name);
+  section.Text("certificate", &tls->certificate_chain);
+  section.Text("key", &tls->key);
+  if (tls->certificate_chain.empty() != tls->key.empty()) {
+    section.Fail("certificate", "one of certificate and key", "both or none");
+  }
+}
+
 void ReadPool(YamlReader& section, PoolConfig& pool) {
   section.Choice<lb::ChoicePolicy>("policy",
                                    {{"least_outstanding", lb::ChoicePolicy::kLeastOutstanding},
-                                    {"round_robin", lb::ChoicePolicy::kRoundRobin}},
+                                    {"round_robin", lb::ChoicePolicy::kRoundRobin},
+                                    {"power_of_two", lb::ChoicePolicy::kPowerOfTwo},
+                                    {"least_time", lb::ChoicePolicy::kLeastTime},
+                                    {"least_wait", lb::ChoicePolicy::kLeastWait}},
                                    &pool.pool.policy);
   section.Int("endpoint_in_flight_max", &pool.endpoint_in_flight_max, 0, kCountMax);
   for (YamlReader& item : section.Sections("endpoints")) {
@@ -96,6 +127,8 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
   ReadHealthCheck(section.Section("health_check"), pool.pool.health);
   ReadEjection(section.Section("ejection"), pool.pool.ejection);
   ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
+  ReadClientTls(section, pool.client_tls);
+  ReadEndpointTls(section, pool.endpoint_tls);
   section.Flag("allow_replica_changes", &pool.tries.allow_replica_changes);
   YamlReader queue = section.Section("queue");
   queue.Int("size_max", &pool.pool.queue_size_max, 0, kCountMax);
@@ -129,6 +162,11 @@ void ReadListener(YamlReader& item, const GatewayConfig& config, ListenerConfig&
   item.Text("pool", &listener.pool);
   if (!listener.pool.empty() && config.FindPool(listener.pool) == nullptr) {
     item.Fail("pool", Concat("'", listener.pool, "'"), "the name of one of the pools");
+  }
+  item.Flag("tls", &listener.tls);
+  const PoolConfig* pool = config.FindPool(listener.pool);
+  if (listener.tls && pool != nullptr && !pool->client_tls.has_value()) {
+    item.Fail("tls", "'true'", Concat("false, or client_tls in pools.", listener.pool));
   }
 }
 
@@ -182,6 +220,7 @@ Result<GatewayConfig> ParseGatewayConfig(std::string_view text, const std::strin
   ReadLimits(root.Section("limits"), config.limits);
   root.Int("threads", &config.threads, 0, kThreadsMax);
   ReadTime(root, "drain_time_max", &config.drain_time_max);
+  root.Time("tls_reload_interval", &config.tls_reload_interval);
   RETURN_IF_ERROR(root.Finish());
   for (const PoolConfig& pool : config.pools) {
     RETURN_IF_ERROR(lb::Balancer::Validate(BalancerOptions(pool, config.limits))

@@ -42,14 +42,15 @@ TEST(GatewayConfigTest, EveryFieldIsRead) {
   const auto config = ParseGatewayConfig(R"(
 listeners:
   - {address: "0.0.0.0:80", pool: http}
-  - {address: "[::1]:81", pool: spare}
+  - {address: "[::1]:81", pool: spare, tls: true}
 pools:
   http:
     policy: round_robin
     endpoint_in_flight_max: 8
     endpoints:
-      - {address: "triton.default.svc", name: a, slot: "MIG 1g", weight: 3, in_flight_max: 2, down: true}
-      - address: 10.0.0.2:9000
+      - {address: "triton.default.svc", name: a, slot: "MIG 1g", weight: 3, in_flight_max: 2, down: true,
+         backup: true, slow_start: 30s}
+      - {address: "10.0.0.2:9000", grpc_port: 9001}
     health_check: {enabled: false, path: /ready, interval: 2s, interval_starting: 50ms, time_max: 1s,
                    fails: 3, passes: 2}
     ejection: {enabled: false, failures: 4, errors: 6, time_base: 1s, time_max: 10s, forgive_after: 20s,
@@ -58,12 +59,15 @@ pools:
               replay_bytes_max: 2MiB, replay_total_bytes_max: 64MiB, hold_bytes_max: 3MiB}
     allow_replica_changes: true
     queue: {size_max: 7, time_max: 4s}
-  spare: {}
+  spare:
+    client_tls: {certificate: c.pem, key: k.pem, client_ca: a.pem}
+    endpoint_tls: {ca: ea.pem, verify: false, name: n, certificate: ec.pem, key: ek.pem}
 admin: {address: "127.0.0.1:9090", write: false}
 limits: {connections_max: 10, body_bytes_max: 1GiB, header_bytes_max: 8KiB, header_count_max: 50,
          header_time_max: 1s, body_idle_max: 2s, idle_max: 3s, write_idle_max: 4s, streams_max: 5}
 threads: 2
 drain_time_max: 5s
+tls_reload_interval: 1s
 )",
                                          "balance.yaml");
   ASSERT_TRUE(config.ok()) << config.status().message();
@@ -77,6 +81,8 @@ drain_time_max: 5s
   EXPECT_EQ(endpoint.weight, 3u);
   EXPECT_EQ(endpoint.in_flight_max, 2u);
   EXPECT_TRUE(endpoint.down);
+  EXPECT_TRUE(endpoint.backup);
+  EXPECT_EQ(endpoint.slow_start, 30s);
   EXPECT_FALSE(pool.endpoints.at(1).in_flight_max.has_value());
   const lb::HealthCheck::Options& health = pool.pool.health;
   EXPECT_FALSE(health.enabled);
@@ -104,6 +110,16 @@ drain_time_max: 5s
   EXPECT_EQ(pool.pool.queue_time_max, 4s);
   EXPECT_EQ(config->admin->port, 9090);
   EXPECT_FALSE(config->admin_writes);
+  EXPECT_EQ(pool.endpoints.at(1).grpc_port, 9001);
+  EXPECT_FALSE(pool.client_tls.has_value());
+  EXPECT_TRUE(config->listeners.at(1).tls);
+  EXPECT_EQ(config->pools.at(1).client_tls->certificate_chain, "c.pem");
+  EXPECT_EQ(config->pools.at(1).client_tls->key, "k.pem");
+  EXPECT_EQ(config->pools.at(1).client_tls->client_ca, "a.pem");
+  const net::TlsSource::ClientFiles& tls = *config->pools.at(1).endpoint_tls;
+  EXPECT_EQ(Concat(tls.ca, tls.server_name, tls.certificate_chain, tls.key), "ea.pemnec.pemek.pem");
+  EXPECT_FALSE(tls.verify_server);
+  EXPECT_EQ(config->tls_reload_interval, 1s);
   EXPECT_EQ(config->threads, 2);
   EXPECT_EQ(config->drain_time_max, 5s);
 
@@ -129,7 +145,7 @@ drain_time_max: 5s
 TEST(GatewayConfigTest, EveryMistakeIsNamedWithItsLine) {
   const std::string error = ErrorOf(R"(listeners:
   - {address: "localhost:80", pool: htp}
-  - {address: "0.0.0.0:81", pool: http}
+  - {address: "0.0.0.0:81", pool: http, tls: true}
   - {address: "0.0.0.0:81", pool: http}
 pools:
   http:
@@ -146,6 +162,8 @@ threads: -1
   EXPECT_THAT(error, HasSubstr("balance.yaml:2: field 'listeners[0].address': got 'localhost:80'"));
   EXPECT_THAT(error, HasSubstr("balance.yaml:2: field 'listeners[0].pool': got 'htp', expected "
                                "the name of one of the pools"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:3: field 'listeners[1].tls': got 'true', expected "
+                               "false, or client_tls in pools.http"));
   EXPECT_THAT(error, HasSubstr("balance.yaml:4: field 'listeners[2].address': got '0.0.0.0:81' "
                                "again, expected each address once"));
   EXPECT_THAT(error, HasSubstr("balance.yaml:7: unknown field 'pools.http.polcy'; did you mean "

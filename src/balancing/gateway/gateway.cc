@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/check.h"
 #include "core/base/text.h"
 #include "core/telemetry/log.h"
 
@@ -40,33 +41,43 @@ Status Gateway::Start(LookUp look_up) {
     if (names_.count(NameText(name)) > 0) continue;
     ASSIGN_OR_RETURN(names_[NameText(name)], look_up(name));
   }
-  for (const PoolConfig& pool : config_.pools) AddPool(pool);
+  for (const PoolConfig& pool : config_.pools) RETURN_IF_ERROR(AddPool(pool));
   RETURN_IF_ERROR(ListenAll(config_.listeners));
   discovery::EndpointSet::Change change;
   for (const PoolConfig& pool : config_.pools) SetEndpoints(pool, change);
   if (!config_.admin.has_value()) return {};
   ASSIGN_OR_RETURN(const env::Address address, admin_->Listen(*config_.admin).WithContext("admin"));
-  bound_.push_back({address, ""});
+  bound_.push_back({address, "", false});
   return {};
 }
 
-void Gateway::AddPool(const PoolConfig& config) {
+Status Gateway::AddPool(const PoolConfig& config) {
+  lb::Balancer::Options options = BalancerOptions(config, config_.limits);
+  if (config.client_tls.has_value() || config.endpoint_tls.has_value()) {
+    TEPAL_CHECK(world_.open_tls);
+    ASSIGN_OR_RETURN(PoolTls tls, world_.open_tls(config).WithContext(
+                                      Concat("TLS of pool '", config.name, "'")));
+    options.client_tls = std::move(tls.clients);
+    options.proxy.client.tls = std::move(tls.endpoints);
+  }
   auto pool = std::make_unique<RunningPool>();
   pool->number = ++pools_made_;
   pool->name = config.name;
-  pool->balancer = std::make_unique<lb::Balancer>(
-      world_.loops, BalancerOptions(config, config_.limits), world_.seed + (pool->number << 32));
+  pool->balancer = std::make_unique<lb::Balancer>(world_.loops, std::move(options),
+                                                  world_.seed + (pool->number << 32));
   pool->endpoints = std::make_unique<discovery::EndpointSet>(*pool->balancer);
   admin_->subject().pools.push_back({config.name, pool->balancer.get(), false});
   pools_.push_back(std::move(pool));
+  return {};
 }
 
 Status Gateway::Listen(const ListenerConfig& listener) {
-  ASSIGN_OR_RETURN(const env::Address address,
-                   Find(listener.pool)
-                       ->balancer->Listen(listener.address)
-                       .WithContext(Concat("listening at ", listener.address.ToString())));
-  bound_.push_back({address, listener.pool});
+  lb::Balancer& balancer = *Find(listener.pool)->balancer;
+  ASSIGN_OR_RETURN(
+      const env::Address address,
+      (listener.tls ? balancer.ListenTls(listener.address) : balancer.Listen(listener.address))
+          .WithContext(Concat("listening at ", listener.address.ToString())));
+  bound_.push_back({address, listener.pool, listener.tls});
   return {};
 }
 
@@ -81,9 +92,15 @@ void Gateway::SetEndpoints(const PoolConfig& config, discovery::EndpointSet::Cha
     for (const env::Address& address : names_[NameText(endpoint.host)]) {
       discovery::WantedEndpoint one;
       one.spec.address = address;
+      if (endpoint.grpc_port != 0) {
+        one.spec.grpc_address = address;
+        one.spec.grpc_address->port = endpoint.grpc_port;
+      }
       one.spec.name = endpoint.name;
       one.spec.slot = endpoint.slot;
       one.spec.weight = endpoint.weight;
+      one.spec.backup = endpoint.backup;
+      one.spec.slow_start = endpoint.slow_start;
       one.spec.in_flight_max = endpoint.in_flight_max.value_or(config.endpoint_in_flight_max);
       one.down = endpoint.down;
       wanted.push_back(std::move(one));
@@ -130,7 +147,8 @@ Status Gateway::KeepNames(NamesFound found) {
 Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
   const ReloadPlan plan = PlanReload(config_, next);
   RETURN_IF_ERROR(KeepNames(std::move(found)));
-  for (const std::string& name : plan.added) AddPool(*next.FindPool(name));
+  // Without TLS, which needs a restart: this cannot fail.
+  for (const std::string& name : plan.added) RETURN_IF_ERROR(AddPool(*next.FindPool(name)));
   if (Status status = ListenAll(plan.listeners); !status.ok()) {
     for (const std::string& name : plan.added) RemovePool(name);
     return status;

@@ -18,6 +18,11 @@
 
 namespace tepal::gateway {
 
+struct PoolTls {
+  std::shared_ptr<net::TlsSource> clients;
+  std::shared_ptr<net::TlsSource> endpoints;
+};
+
 class Gateway {
  public:
   // All of it outlives the gateway.
@@ -25,6 +30,8 @@ class Gateway {
     std::vector<env::EventLoop*> loops;
     net::Resolver& resolver;
     uint64_t seed = 0;
+    // Certificates of a pool; may be null where no pool has any.
+    Function<Result<PoolTls>(const PoolConfig&)> open_tls = nullptr;
   };
   Gateway(World world, GatewayConfig config);
   ~Gateway();  // As Stop.
@@ -48,6 +55,7 @@ class Gateway {
   struct Bound {
     env::Address address;
     std::string pool;  // Empty: the admin server.
+    bool tls = false;
   };
   const std::vector<Bound>& bound() const { return bound_; }
 
@@ -61,14 +69,14 @@ class Gateway {
 
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
-  void AddPool(const PoolConfig& config);
+  Status AddPool(const PoolConfig& config);
   void SetEndpoints(const PoolConfig& config, discovery::EndpointSet::Change& change);
   Result<std::string> Apply(GatewayConfig next, NamesFound found);
   Status KeepNames(NamesFound found);
   void RemovePool(const std::string& name);
   RunningPool* Find(const std::string& name);
 
-  const World world_;
+  World world_;
   GatewayConfig config_;
   std::unique_ptr<lb::AdminServer> admin_;
   std::vector<std::unique_ptr<RunningPool>> pools_;

@@ -33,11 +33,27 @@ void CompareTries(ReloadPlan& plan, const std::string& pool, const TriesConfig& 
           next.allow_replica_changes);
 }
 
+std::string TlsText(const PoolConfig& pool) {
+  std::string text;
+  if (pool.client_tls) {
+    text = Concat("clients\n", pool.client_tls->certificate_chain, "\n", pool.client_tls->key, "\n",
+                  pool.client_tls->client_ca);
+  }
+  if (pool.endpoint_tls) {
+    const net::TlsSource::ClientFiles& tls = *pool.endpoint_tls;
+    text += Concat("\nendpoints\n", tls.ca, "\n", tls.verify_server, "\n", tls.server_name, "\n",
+                   tls.certificate_chain, "\n", tls.key);
+  }
+  return text;
+}
+
 void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayConfig& next) {
   for (const PoolConfig& pool : next.pools) {
     if (const PoolConfig* before = running.FindPool(pool.name)) {
       CompareTries(plan, pool.name, before->tries, pool.tries);
+      Compare(plan, Concat("TLS of pool ", pool.name), TlsText(*before), TlsText(pool));
     } else {
+      Compare(plan, Concat("TLS of the new pool ", pool.name), std::string(), TlsText(pool));
       plan.added.push_back(pool.name);
     }
   }
@@ -76,6 +92,7 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   Compare(plan, "admin.write", running.admin_writes, next.admin_writes);
   Compare(plan, "limits", running.limits, next.limits);
   Compare(plan, "threads", running.threads, next.threads);
+  Compare(plan, "tls_reload_interval", running.tls_reload_interval, next.tls_reload_interval);
   return plan;
 }
 

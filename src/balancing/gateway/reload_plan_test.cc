@@ -59,11 +59,12 @@ TEST(ReloadPlanTest, WhatNeedsARestartIsNamed) {
   next.admin.reset();
   next.limits.connections_max = 1;
   next.threads = 4;
+  next.pools[1].client_tls = net::TlsSource::ServerFiles{"c.pem", "k.pem", ""};
   const ReloadPlan plan = PlanReload(Running(), next);
   EXPECT_THAT(plan.restart,
               ElementsAre("pools.http.retries.tries_max", "pools.grpc.allow_replica_changes",
-                          "listeners: 0.0.0.0:80 changed", "listeners: 0.0.0.0:89 removed", "admin",
-                          "limits", "threads"));
+                          "TLS of pool grpc", "listeners: 0.0.0.0:80 changed",
+                          "listeners: 0.0.0.0:89 removed", "admin", "limits", "threads"));
   const Status status = NeedsRestart(plan);
   EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("nothing was applied; a restart is needed for "

@@ -62,7 +62,7 @@ void WritePeer(json::Writer& out, const BalancerState& state, const EndpointRead
   out.Key("id").Uint(status.id);
   out.Key("server").String(status.spec.address.ToString());
   out.Key("name").String(status.spec.name);
-  out.Key("backup").Bool(false);
+  out.Key("backup").Bool(status.spec.backup);
   out.Key("weight").Uint(status.spec.weight);
   out.Key("state").String(NginxState(status.state));
   out.Key("active").Uint(status.in_flight);
@@ -216,7 +216,7 @@ void WriteServer(json::Writer& out, const EndpointReading& endpoint) {
   out.Key("max_conns").Uint(status.spec.in_flight_max);
   out.Key("max_fails").Int(kApiMaxFails).Key("fail_timeout").String(kApiFailTimeout);
   out.Key("slow_start").String(kApiSlowStart).Key("route").String("");
-  out.Key("backup").Bool(false);
+  out.Key("backup").Bool(status.spec.backup);
   out.Key("down").Bool(status.state == EndpointState::kDown);
   if (status.state == EndpointState::kDraining) out.Key("drain").Bool(true);
   out.EndObject();

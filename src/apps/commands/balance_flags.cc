@@ -1,0 +1,239 @@
+#include "apps/commands/balance_flags.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "balancing/gateway/config_yaml.h"
+#include "balancing/nginx_conf/reading.h"
+#include "core/base/text.h"
+#include "core/options/values.h"
+#include "core/options/yaml.h"
+#include "core/runtime/runtime.h"
+
+namespace tepal::commands {
+namespace {
+
+// What a file does not say.
+constexpr std::array<std::string_view, 4> kBesideAFile = {"config", "nginx-conf", "check",
+                                                          "verbose"};
+
+void AddPoolFlags(options::FlagSet& set, BalanceFlags& flags) {
+  lb::Dispatcher::Options& pool = flags.pool.pool;
+  set.Group("Choice");
+  set.Add("policy", &flags.policy, std::string(lb::kChoicePolicies));
+  set.Add("endpoint-in-flight-max", &flags.in_flight_max,
+          "requests at a time for each endpoint, the rest waits; 0: no limit");
+  set.Add("queue-size-max", &flags.queue_size_max, "requests that may wait for an endpoint");
+  set.Add("queue-time-max", &pool.queue_time_max, "how long a request may wait");
+  set.Group("Health");
+  set.Add("health-check", &pool.health.enabled, "check endpoints actively");
+  set.Add("health-path", &pool.health.path, "GET this; status 200 passes");
+  set.Add("health-interval", &pool.health.interval, "from one check to the next");
+  set.Add("health-time-max", &pool.health.time_max, "a check without answer fails then");
+  set.Add("ejection", &pool.ejection.enabled,
+          "leave endpoints out for a while whose requests fail");
+  set.Group("Retries (docs/retries.md)");
+  set.Add("try-time-max", &flags.pool.tries.try_time_max,
+          "how long one endpoint may take to begin its answer");
+  set.Add("allow-replica-changes", &flags.pool.tries.allow_replica_changes,
+          "pass on requests that change one replica of many (load, unload, shared memory)");
+}
+
+void AddTlsFlags(options::FlagSet& set, BalanceFlags& flags) {
+  set.Group("TLS (certificates are loaded again when they change, and on SIGHUP)");
+  set.Add("listen-tls", &flags.listen_tls, "address for clients that speak TLS");
+  set.Add("tls-cert", &flags.client_tls.certificate_chain, "certificate chain for --listen-tls");
+  set.Add("tls-key", &flags.client_tls.key, "its key");
+  set.Add("tls-client-ca", &flags.client_tls.client_ca,
+          "clients must show a certificate that this one has signed");
+  set.Add("endpoint-tls", &flags.endpoint_tls_on, "speak TLS to the endpoints");
+  set.Add("endpoint-tls-ca", &flags.endpoint_tls.ca,
+          "trust the certificates that this one has signed; the system's without it");
+  set.Add("endpoint-tls-verify", &flags.endpoint_tls.verify_server,
+          "false: take any certificate of an endpoint");
+  set.Add("endpoint-tls-name", &flags.endpoint_tls.server_name,
+          "the name in the endpoints' certificates, sent as SNI; their address without it");
+  set.Add("endpoint-tls-cert", &flags.endpoint_tls.certificate_chain,
+          "certificate that is shown to the endpoints");
+  set.Add("endpoint-tls-key", &flags.endpoint_tls.key, "its key");
+  set.Add("tls-reload-interval", &flags.gateway.tls_reload_interval,
+          "how often to look whether certificates have changed; 0: on SIGHUP only");
+}
+
+Status TakeTls(const BalanceFlags& flags, gateway::PoolConfig& pool) {
+  const bool has_certificate =
+      !flags.client_tls.certificate_chain.empty() && !flags.client_tls.key.empty();
+  if (!flags.listen_tls.empty() && !has_certificate) {
+    return InvalidArgument("--listen-tls needs --tls-cert and --tls-key");
+  }
+  if (!flags.listen_tls.empty()) pool.client_tls = flags.client_tls;
+  const net::TlsSource::ClientFiles& endpoint = flags.endpoint_tls;
+  if (!flags.endpoint_tls_on &&
+      !Concat(endpoint.ca, endpoint.server_name, endpoint.certificate_chain, endpoint.key)
+           .empty()) {
+    return InvalidArgument("--endpoint-tls-... is of no use without --endpoint-tls");
+  }
+  if (flags.endpoint_tls_on) pool.endpoint_tls = endpoint;
+  return {};
+}
+
+Status ReadEndpointOption(std::string_view option, gateway::EndpointConfig& endpoint) {
+  const size_t equals = option.find('=');
+  const std::string_view name = option.substr(0, equals);
+  const std::string_view value =
+      equals == std::string_view::npos ? std::string_view() : option.substr(equals + 1);
+  if (name == "name") {
+    endpoint.name = value;
+    return {};
+  }
+  if (name == "grpc") {
+    endpoint.grpc_port = ParseNumber<uint16_t>(value).value_or(0);
+    if (endpoint.grpc_port > 0) return {};
+    return InvalidArgument(Concat("'", option, "', expected grpc=PORT (1 to 65535)"));
+  }
+  if (option == "backup") {
+    endpoint.backup = true;
+    return {};
+  }
+  if (name == "slow-start") {
+    const auto time = options::ParseDuration(value);
+    if (!time.has_value()) {
+      return InvalidArgument(Concat("'", option, "', expected ", options::kDurationExpected));
+    }
+    endpoint.slow_start = *time;
+    return {};
+  }
+  const auto number = ParseNumber<uint32_t>(value);
+  if (name == "weight" && number.value_or(0) > 0) {
+    endpoint.weight = *number;
+  } else if (name == "max" && number.has_value()) {
+    endpoint.in_flight_max = *number;
+  } else {
+    return InvalidArgument(
+        Concat("'", option, "', expected grpc=PORT, weight=N (from 1), max=N, name=TEXT, "
+                                  "slow-start=TIME or backup"));
+  }
+  return {};
+}
+
+Result<gateway::EndpointConfig> ReadEndpoint(std::string_view text) {
+  const std::vector<std::string_view> parts = Split(text, ',');
+  gateway::EndpointConfig endpoint;
+  for (size_t i = 1; i < parts.size(); ++i) RETURN_IF_ERROR(ReadEndpointOption(parts[i], endpoint));
+  ASSIGN_OR_RETURN(endpoint.host, net::HostPort::Parse(parts[0], gateway::kEndpointPort));
+  return endpoint;
+}
+
+Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
+  gateway::GatewayConfig config = flags.gateway;
+  gateway::PoolConfig pool = flags.pool;
+  ASSIGN_OR_RETURN(pool.pool.policy, lb::ParseChoicePolicy(flags.policy));
+  if (flags.in_flight_max > UINT32_MAX || flags.queue_size_max > UINT32_MAX) {
+    return InvalidArgument(Concat("the largest count is ", UINT32_MAX));
+  }
+  if (config.threads < 0 || config.threads > gateway::kThreadsMax) {
+    return InvalidArgument(
+        Concat("--threads is ", config.threads, ", expected 0 to ", gateway::kThreadsMax));
+  }
+  pool.endpoint_in_flight_max = static_cast<uint32_t>(flags.in_flight_max);
+  pool.pool.queue_size_max = static_cast<uint32_t>(flags.queue_size_max);
+  for (const std::string& text : flags.endpoints) {
+    auto endpoint = ReadEndpoint(text).WithContext(Concat("--endpoint ", text));
+    if (!endpoint.ok()) return endpoint.status();
+    pool.endpoints.push_back(*std::move(endpoint));
+  }
+  RETURN_IF_ERROR(TakeTls(flags, pool));
+  std::vector<std::string> listen = flags.listen;
+  if (listen.empty() && flags.listen_tls.empty()) listen = {"0.0.0.0:80"};
+  for (const std::string& text : listen) {
+    ASSIGN_OR_RETURN(const env::Address address, env::Address::Parse(text));
+    config.listeners.push_back({address, pool.name, false});
+  }
+  for (const std::string& text : flags.listen_tls) {
+    ASSIGN_OR_RETURN(const env::Address address, env::Address::Parse(text));
+    config.listeners.push_back({address, pool.name, true});
+  }
+  config.admin.reset();
+  if (flags.admin != "none") {
+    ASSIGN_OR_RETURN(config.admin, env::Address::Parse(flags.admin));
+  }
+  RETURN_IF_ERROR(lb::Balancer::Validate(gateway::BalancerOptions(pool, config.limits)));
+  config.pools.push_back(std::move(pool));
+  return config;
+}
+
+}  // namespace
+
+options::FlagSet MakeBalanceFlags(BalanceFlags& flags) {
+  flags.pool.name = "tepal";
+  options::FlagSet set(
+      "tepal balance --config FILE | --nginx-conf FILE | --endpoint HOST:PORT [FLAGS]",
+      "Spreads requests over servers that come and go, so that no client "
+      "notices. A dashboard is on the admin address.");
+  set.Add("config", &flags.config,
+          "a YAML file that says all of it (docs/balancer.md), read again on SIGHUP and by POST "
+          "/api/tepal/reload");
+  set.Add("nginx-conf", &flags.nginx_conf,
+          "an nginx.conf instead, read as it is; what is not honoured is named with its line");
+  set.Add("check", &flags.check, "read the configuration, say what is wrong with it, and end");
+  set.Group("Without a file: one pool");
+  set.Add("listen", &flags.listen,
+          "address for clients (default 0.0.0.0:80); HTTP/1.1, HTTP/2 and gRPC share each");
+  set.Add(
+      "admin", &flags.admin,
+      "address of the dashboard, the admin API and /metrics; \"none\" for none. Whoever reaches "
+      "it may change the endpoints");
+  set.Add("endpoint", &flags.endpoints,
+          "a server, as HOST:PORT[,grpc=PORT][,weight=N][,max=N][,name=TEXT][,slow-start=TIME]"
+          "[,backup]; every address of a name is one. gRPC calls go to the port grpc, or to PORT. "
+          "More can be added through the admin API");
+  set.Add("upstream", &flags.pool.name, "the pool's name in the admin API");
+  set.Add("threads", &flags.gateway.threads, "event loops; 0: one for each core, at most 8");
+  AddPoolFlags(set, flags);
+  AddTlsFlags(set, flags);
+  set.Group("Process");
+  set.Add("drain-time-max", &flags.gateway.drain_time_max,
+          "how long requests in progress have at a stop");
+  set.Add("verbose", &flags.verbose, "log every retry");
+  set.Example("tepal balance --listen 0.0.0.0:80 --endpoint 10.0.0.1:8000 --endpoint 10.0.0.2:8000",
+              "two servers behind port 80; the dashboard is on http://127.0.0.1:8080/");
+  set.Example("tepal balance --listen 127.0.0.1:9000 --endpoint tritons.default.svc:8000",
+              "every server that the name stands for");
+  set.Example("tepal balance --config balance.yaml --check", "whether the file is right");
+  set.Example("tepal balance --nginx-conf nginx.conf --check",
+              "what would be done with it, and what not");
+  return set;
+}
+
+Result<gateway::GatewayConfig> ReadBalanceFile(const BalanceFlags& flags) {
+  if (flags.file().empty()) return FailedPrecondition("there is no configuration file (--config)");
+  ASSIGN_OR_RETURN(const std::string text,
+                   runtime::SystemFileSystem().Read(flags.file(), options::kYamlBytesMax));
+  if (!flags.config.empty()) return gateway::ParseGatewayConfig(text, flags.config);
+  ASSIGN_OR_RETURN(nginx_conf::Reading reading, nginx_conf::ReadNginxConf(text, flags.nginx_conf));
+  for (const nginx_conf::Note& note : reading.notes) {
+    std::fprintf(stderr, "%s\n", nginx_conf::NoteText(flags.nginx_conf, note).c_str());
+  }
+  return std::move(reading.config);
+}
+
+Result<gateway::GatewayConfig> ReadBalanceConfig(const options::FlagSet& set,
+                                                 const BalanceFlags& flags) {
+  if (flags.file().empty()) return FromFlags(flags);
+  if (!flags.config.empty() && !flags.nginx_conf.empty()) {
+    return InvalidArgument("--config and --nginx-conf: expected one of the two");
+  }
+  for (const auto& flag : set.Flags()) {
+    const bool beside =
+        std::find(kBesideAFile.begin(), kBesideAFile.end(), flag.name) != kBesideAFile.end();
+    if (set.given(flag.name) && !beside) {
+      return InvalidArgument(Concat("--", flag.name,
+                                    " cannot be given with a configuration file, "
+                                    "which says it"));
+    }
+  }
+  return ReadBalanceFile(flags);
+}
+
+}  // namespace tepal::commands

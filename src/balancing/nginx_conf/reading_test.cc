@@ -1,0 +1,286 @@
+#include "balancing/nginx_conf/reading.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/text.h"
+
+namespace tepal::nginx_conf {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+// Of the shape that a balancer in front of Triton on Kubernetes has: HTTP, gRPC, and the API.
+constexpr char kTriton[] = R"(resolver 10.96.0.10 valid=5s;
+upstream http_pool {
+  zone shared 64k;
+  server tritons.default.svc.cluster.local:8000 resolve;
+}
+upstream grpc_pool {
+  zone shared 64k;
+  server tritons.default.svc.cluster.local:8001 resolve;
+}
+server {
+  listen 80;
+  status_zone front;
+  location / {
+    proxy_pass http://http_pool;
+    health_check uri=/v2/health/ready;
+  }
+}
+server {
+  listen 89 http2;
+  location / { grpc_pass grpc://grpc_pool; }
+}
+server {
+  listen 8080;
+  root /usr/share/nginx/html;
+  location = /dashboard.html { }
+  location = / { return 302 /dashboard.html; }
+  location /api { api write=on; }
+}
+)";
+
+Reading Read(std::string_view text) {
+  auto reading = ReadNginxConf(text, "nginx.conf");
+  EXPECT_TRUE(reading.ok()) << reading.status().message();
+  return reading.ok() ? *reading : Reading();
+}
+std::string ErrorOf(std::string_view text) {
+  return ReadNginxConf(text, "nginx.conf").status().message();
+}
+std::vector<std::string> Notes(const Reading& reading) {
+  std::vector<std::string> texts;
+  for (const Note& note : reading.notes) texts.push_back(NoteText("nginx.conf", note));
+  return texts;
+}
+std::string AllNotes(const Reading& reading) {
+  std::string all;
+  for (const std::string& text : Notes(reading)) all += text + "\n";
+  return all;
+}
+
+// `upstream` and `location` are what stands in those blocks.
+std::string Around(std::string_view upstream, std::string_view location,
+                   std::string_view server = "") {
+  return Concat("upstream u {\n", upstream, "\n}\nserver {\nlisten 80;\n", server,
+                "\nlocation / {\nproxy_pass http://u;\n", location, "\n}\n}\n");
+}
+
+TEST(NginxConfTest, ATritonBalancerIsReadAsItIs) {
+  const Reading reading = Read(kTriton);
+  const gateway::GatewayConfig& config = reading.config;
+  ASSERT_EQ(config.pools.size(), 2u);
+  ASSERT_EQ(config.listeners.size(), 2u);
+  EXPECT_EQ(config.listeners[0].address.ToString(), "0.0.0.0:80");
+  EXPECT_EQ(config.listeners[0].pool, "http_pool");
+  EXPECT_EQ(config.listeners[1].address.ToString(), "0.0.0.0:89");
+  EXPECT_EQ(config.listeners[1].pool, "grpc_pool");
+  ASSERT_TRUE(config.admin.has_value());
+  EXPECT_EQ(config.admin->ToString(), "0.0.0.0:8080");
+  EXPECT_TRUE(config.admin_writes);
+
+  const gateway::PoolConfig& http = config.pools[0];
+  EXPECT_EQ(http.endpoints.at(0).host.host, "tritons.default.svc.cluster.local");
+  EXPECT_EQ(http.endpoints.at(0).host.port, 8000);
+  EXPECT_EQ(http.pool.policy, lb::ChoicePolicy::kRoundRobin);
+  EXPECT_TRUE(http.pool.health.enabled);
+  EXPECT_EQ(http.pool.health.path, "/v2/health/ready");
+  EXPECT_EQ(http.pool.health.interval, 5s);
+  EXPECT_EQ(http.pool.health.fails, 1u);
+  EXPECT_EQ(http.pool.ejection.failures, 1u);
+  EXPECT_EQ(http.pool.ejection.time_base, 10s);
+  EXPECT_FALSE(config.pools[1].pool.health.enabled);
+}
+
+TEST(NginxConfTest, ItsTwoFaultsAreReported) {
+  const std::string notes = AllNotes(Read(kTriton));
+  EXPECT_THAT(notes, HasSubstr("nginx.conf:7: fault: zone 'shared' is used by the upstreams "
+                               "'http_pool' and 'grpc_pool': each needs a name of its own"));
+  EXPECT_THAT(notes, HasSubstr("nginx.conf:6: fault: upstream 'grpc_pool' has no health check"));
+  EXPECT_THAT(notes, HasSubstr("add 'health_check type=grpc;'"));
+  EXPECT_THAT(notes, Not(HasSubstr("'http_pool' has no health check")));
+}
+
+TEST(NginxConfTest, BlanksThatWereNotFilledInAreNamed) {
+  const std::string error = ErrorOf(R"(resolver  valid=5s;
+upstream b { zone z 64k; server  resolve; }
+server { listen 80; location / { proxy_pass http://b; } }
+)");
+  EXPECT_THAT(error, HasSubstr("nginx.conf:1: 'resolver': the address of the name server is "
+                               "missing"));
+  EXPECT_THAT(error, HasSubstr("nginx.conf:2: 'server': got 'resolve' where the address should "
+                               "be; the address is missing"));
+}
+
+TEST(NginxConfTest, ServersOfAnUpstream) {
+  const Reading reading = Read(Around(R"(least_conn;
+server 10.0.0.1:8000 weight=3 max_conns=20 max_fails=4 fail_timeout=30s;
+server 10.0.0.2 down max_fails=4 backup slow_start=30s;
+server unix:/run/t.sock;
+server [::1]:81;
+queue 100 timeout=5s;
+keepalive 32;)",
+                                      ""));
+  const gateway::PoolConfig& pool = reading.config.pools.at(0);
+  EXPECT_EQ(pool.pool.policy, lb::ChoicePolicy::kLeastOutstanding);
+  ASSERT_EQ(pool.endpoints.size(), 4u);
+  EXPECT_EQ(pool.endpoints[0].weight, 3u);
+  EXPECT_EQ(pool.endpoints[0].in_flight_max, 20u);
+  EXPECT_EQ(pool.endpoints[1].host.port, 80);
+  EXPECT_TRUE(pool.endpoints[1].down);
+  EXPECT_TRUE(pool.endpoints[1].backup);
+  EXPECT_EQ(pool.endpoints[1].slow_start, 30s);
+  EXPECT_EQ(pool.endpoints[2].host.host, "unix:/run/t.sock");
+  EXPECT_EQ(pool.endpoints[3].host.host, "::1");
+  EXPECT_EQ(pool.pool.ejection.failures, 4u);
+  EXPECT_EQ(pool.pool.ejection.time_base, 30s);
+  EXPECT_EQ(pool.pool.queue_size_max, 100u);
+  EXPECT_EQ(pool.pool.queue_time_max, 5s);
+}
+
+TEST(NginxConfTest, Policies) {
+  const auto policy = [](std::string_view words) {
+    return Read(Around(Concat("server a:1; ", words), "")).config.pools.at(0).pool.policy;
+  };
+  EXPECT_EQ(policy(""), lb::ChoicePolicy::kRoundRobin);
+  EXPECT_EQ(policy("least_conn;"), lb::ChoicePolicy::kLeastOutstanding);
+  EXPECT_EQ(policy("least_time header inflight;"), lb::ChoicePolicy::kLeastTime);
+  EXPECT_EQ(policy("random two least_conn;"), lb::ChoicePolicy::kPowerOfTwo);
+  EXPECT_EQ(policy("random;"), lb::ChoicePolicy::kPowerOfTwo);
+}
+
+TEST(NginxConfTest, MaxFailsOfNoneIsNoEjection) {
+  EXPECT_FALSE(
+      Read(Around("server a:1 max_fails=0;", "")).config.pools.at(0).pool.ejection.enabled);
+}
+
+TEST(NginxConfTest, WhatIsNotHonouredIsNamedWithItsLine) {
+  const std::string notes = AllNotes(Read(R"(user nginx;
+worker_processes 4;
+events { worker_connections 1024; }
+http {
+  include mime.types;
+  upstream u {
+    hash $request_uri consistent;
+    server a:1 drain route=x;
+    server b:1 max_fails=2;
+    server c:1 max_fails=3;
+    sticky cookie srv;
+  }
+  upstream idle { server d:1; }
+  proxy_cache_path /tmp/c;
+  server {
+    listen 80 ssl;
+    listen 81 backlog=10;
+    server_name example.com;
+    ssl_certificate a.pem;
+    location /v2 { proxy_pass http://u/v3; proxy_set_header X-A b; proxy_set_header Host $host; add_header A b; }
+    location /other { proxy_pass http://idle; }
+  }
+  server { listen 90; }
+}
+stream { }
+)"));
+  for (const std::string_view expected :
+       {":5: not honoured: include (", ":7: not honoured: hash (",
+        ":8: not honoured: server … drain", ":8: not honoured: server … route=", ":10: honoured differently: max_fails is one for",
+        ":11: not honoured: sticky (", ":14: not honoured: proxy_cache_path (",
+        ":16: not honoured: listen … ssl", ":17: not honoured: listen … backlog=10",
+        ":18: not honoured: server_name (", ":19: not honoured: ssl_certificate (",
+        ":20: not honoured: the path of http://u/v3", ":20: not honoured: proxy_set_header (",
+        ":20: not honoured: add_header (", ":20: honoured differently: not only /v2 is passed on",
+        ":21: not honoured: proxy_pass (a server passes all paths to one upstream",
+        ":23: not honoured: server (it passes to no upstream", ":25: not honoured: stream ("}) {
+    EXPECT_THAT(notes, HasSubstr(expected));
+  }
+  EXPECT_THAT(notes, Not(HasSubstr("user")));
+  EXPECT_THAT(notes, Not(HasSubstr("events")));
+}
+
+TEST(NginxConfTest, LimitsTimesAndTries) {
+  const Reading reading = Read(Concat("worker_processes 4;\nkeepalive_timeout 65;\n",
+                                      Around("server a:1;", R"(client_max_body_size 1g;
+proxy_read_timeout 90s; proxy_next_upstream off; client_header_timeout 1500ms;)",
+                                             "client_body_timeout 1m30s; send_timeout 20; "
+                                             "large_client_header_buffers 4 16k;")));
+  const gateway::LimitsConfig& limits = reading.config.limits;
+  EXPECT_EQ(reading.config.threads, 4);
+  EXPECT_EQ(limits.idle_max, 65s);
+  EXPECT_EQ(limits.body_bytes_max, 1u << 30);
+  EXPECT_EQ(limits.header_time_max, 1500ms);
+  EXPECT_EQ(limits.body_idle_max, 90s);
+  EXPECT_EQ(limits.write_idle_max, 20s);
+  EXPECT_EQ(limits.header_bytes_max, 64u << 10);
+  const gateway::TriesConfig& tries = reading.config.pools.at(0).tries;
+  EXPECT_EQ(tries.tries_max, 1u);
+  EXPECT_EQ(tries.try_time_max, 90s);
+}
+
+TEST(NginxConfTest, HealthChecksWithEveryParameter) {
+  const Reading reading = Read(Concat(
+      "match ready { status 200; }\nmatch odd { status 200-399; body ~ ok; }\n",
+      Around("server a:1;",
+             "health_check uri=/ready interval=2s jitter=1s fails=3 passes=2 mandatory persistent "
+             "match=ready port=9000 keepalive_time=60s;")));
+  const lb::HealthCheck::Options& health = reading.config.pools.at(0).pool.health;
+  EXPECT_EQ(health.path, "/ready");
+  EXPECT_EQ(health.interval, 2s);
+  EXPECT_EQ(health.fails, 3u);
+  EXPECT_EQ(health.passes, 2u);
+  EXPECT_THAT(AllNotes(reading), HasSubstr("not honoured: health_check port="));
+  EXPECT_THAT(AllNotes(Read(Concat("match odd { status 200-399; body ~ ok; }\n",
+                                   Around("server a:1;", "health_check match=odd;")))),
+              HasSubstr(":1: not honoured: body ("));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "health_check match=none;")),
+              HasSubstr("got 'none', expected the name of a match block"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "health_check url=/;")), HasSubstr("got 'url'"));
+}
+
+TEST(NginxConfTest, ListenAddresses) {
+  const auto listens = [](std::string_view words) {
+    std::string all;
+    const Reading reading = Read(Concat("upstream u { server a:1; }\nserver { ", words,
+                                        " location / { proxy_pass http://u; health_check; } }"));
+    for (const auto& listener : reading.config.listeners) {
+      all += listener.address.ToString() + " ";
+    }
+    return all;
+  };
+  EXPECT_EQ(listens("listen 81; listen *:82; listen 127.0.0.1:83; listen [::]:84;"),
+            "0.0.0.0:81 0.0.0.0:82 127.0.0.1:83 [::]:84 ");
+  EXPECT_EQ(
+      listens("listen 127.0.0.1; listen [::1]; listen unix:/run/b.sock; listen localhost:85;"),
+      "127.0.0.1:80 [::1]:80 unix:/run/b.sock 127.0.0.1:85 ");
+  EXPECT_EQ(listens(""), "0.0.0.0:80 ");
+}
+
+TEST(NginxConfTest, TheApiMayBeReadOnly) {
+  const Reading reading = Read(Concat(Around("server a:1;", "health_check;"),
+                                      "server { listen 127.0.0.1:8080; location /api { api; } }"));
+  EXPECT_FALSE(reading.config.admin_writes);
+  EXPECT_FALSE(Read(Around("server a:1;", "")).config.admin.has_value());
+}
+
+TEST(NginxConfTest, ErrorsHaveTheirLine) {
+  EXPECT_EQ(ErrorOf("upstream u { server a:1; }\nserver { location / { proxy_pass http://v; } }"),
+            "nginx.conf:1: no server passes to an upstream (proxy_pass, grpc_pass)\n"
+            "nginx.conf:2: 'proxy_pass': got 'http://v', expected the name of an upstream of this "
+            "file");
+  EXPECT_THAT(ErrorOf(Around("server a:1 weight=0;", "")),
+              HasSubstr("nginx.conf:2: 'server': got '0', expected a whole number from 1"));
+  EXPECT_THAT(ErrorOf(Around("server a:x;", "")), HasSubstr("nginx.conf:2: address 'a:x'"));
+  EXPECT_THAT(ErrorOf(Around("", "")), HasSubstr("nginx.conf:1: upstream 'u' has no server"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "", "listen x:y;")), HasSubstr("expected a port"));
+  EXPECT_THAT(ErrorOf(Around("server a:1 fast;", "")), HasSubstr("got 'fast'"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "proxy_read_timeout soon;")),
+              HasSubstr("got 'soon', expected a time"));
+  EXPECT_THAT(ErrorOf("upstream u { server a:1; } upstream u { server b:1; }"),
+              HasSubstr("upstream 'u' is there twice"));
+}
+
+}  // namespace
+}  // namespace tepal::nginx_conf
