@@ -28,7 +28,6 @@ void WriteUpstream(json::Writer& out, const BalancerState& pool);
 // What a server's configuration says of what is a property of the whole pool here.
 inline constexpr int kApiMaxFails = 1;
 inline constexpr std::string_view kApiFailTimeout = "10s";
-inline constexpr std::string_view kApiSlowStart = "0s";
 
 // Configuration of the servers, as the write routes see it.
 void WriteServer(json::Writer& out, const EndpointReading& endpoint);

@@ -37,6 +37,8 @@ struct ServerChange {
   std::optional<uint32_t> max_conns;
   std::optional<bool> down;
   std::optional<bool> drain;
+  std::optional<bool> backup;  // These two only of a new server.
+  std::optional<Duration> slow_start;
 };
 
 Status ReadNumber(const std::string& name, const json::Value& value, int64_t least,
@@ -62,13 +64,27 @@ Status ReadBool(const std::string& name, const json::Value& value, std::optional
   return {};
 }
 
+// "30s" or 30.
+Status ReadSeconds(const std::string& name, const json::Value& value,
+                   std::optional<Duration>& into) {
+  std::optional<uint32_t> seconds;
+  if (const std::string* text = value.AsString(); text != nullptr) {
+    std::string_view digits = *text;
+    if (digits.ends_with('s')) digits.remove_suffix(1);
+    seconds = ParseNumber<uint32_t>(digits);
+  } else if (value.AsInt() != nullptr && *value.AsInt() >= 0 && *value.AsInt() <= UINT32_MAX) {
+    seconds = static_cast<uint32_t>(*value.AsInt());
+  }
+  if (!seconds) return InvalidArgument(Concat("\"", name, "\" must be a time, as \"30s\""));
+  into = std::chrono::seconds(*seconds);
+  return {};
+}
+
 // What a client sends back of an answer although it cannot be changed here: taken at its default.
 bool IsDefault(const std::string& name, const json::Value& value) {
   const std::string* text = value.AsString();
-  if (name == "backup") return value.AsBool() != nullptr && !*value.AsBool();
   if (name == "max_fails") return value.AsInt() != nullptr && *value.AsInt() == kApiMaxFails;
   if (name == "fail_timeout") return text != nullptr && *text == kApiFailTimeout;
-  if (name == "slow_start") return text != nullptr && *text == kApiSlowStart;
   if (name == "route") return text != nullptr && text->empty();
   return name == "id";
 }
@@ -78,6 +94,8 @@ Status ReadMember(const std::string& name, const json::Value& value, ServerChang
   if (name == "max_conns") return ReadNumber(name, value, 0, change.max_conns);
   if (name == "down") return ReadBool(name, value, change.down);
   if (name == "drain") return ReadBool(name, value, change.drain);
+  if (name == "backup") return ReadBool(name, value, change.backup);
+  if (name == "slow_start") return ReadSeconds(name, value, change.slow_start);
   if (name == "server") {
     if (value.AsString() == nullptr) return InvalidArgument("\"server\" must be a string");
     ASSIGN_OR_RETURN(change.server, env::Address::Parse(*value.AsString()));
@@ -85,7 +103,7 @@ Status ReadMember(const std::string& name, const json::Value& value, ServerChang
   }
   if (IsDefault(name, value)) return {};
   for (const std::string_view known :
-       {"backup", "max_fails", "fail_timeout", "slow_start", "route", "service"}) {
+       {"max_fails", "fail_timeout", "route", "service"}) {
     if (name == known) {
       return InvalidArgument(Concat("\"", name, "\" cannot be set for one server here: ",
                                     "it is a property of the pool (docs/balancer.md)"));
@@ -150,6 +168,8 @@ AdminAnswer AddServer(const ServersRequest& request) {
   }
   EndpointSpec spec;
   spec.address = *change->server;
+  spec.backup = change->backup.value_or(false);
+  spec.slow_start = change->slow_start.value_or(Duration::zero());
   const EndpointId id = control.AddEndpoint(std::move(spec));
   Apply(control, id, *change);
   const BalancerState after = control.Read();
@@ -167,6 +187,11 @@ AdminAnswer ChangeServer(const ServersRequest& request, const EndpointReading& e
   if (!change.ok()) return FormatError(request, change.status().message());
   if (change->server && !(*change->server == endpoint.status.spec.address)) {
     return FormatError(request, "the address of a server cannot be changed: add another one");
+  }
+  const EndpointSpec& spec = endpoint.status.spec;
+  if (change->backup.value_or(spec.backup) != spec.backup ||
+      change->slow_start.value_or(spec.slow_start) != spec.slow_start) {
+    return FormatError(request, "backup and slow_start can be set for a new server only");
   }
   Apply(control, endpoint.status.id, *change);
   const BalancerState after = control.Read();
