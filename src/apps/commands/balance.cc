@@ -36,6 +36,12 @@ int ThreadCount(int asked) {
   return std::clamp(cores, 1, kThreadsByDefaultMax);
 }
 
+// Empty when there is none.
+std::string ResolvConf() {
+  const auto text = runtime::SystemFileSystem().Read("/etc/resolv.conf", 1 << 16);
+  return text.ok() ? *text : std::string();
+}
+
 class BalanceProcess {
  public:
   BalanceProcess(const BalanceFlags& flags, gateway::GatewayConfig config)
@@ -59,7 +65,8 @@ class BalanceProcess {
         CertificateWatch::World{*loop_, *executor_, runtime::SystemFileSystem()},
         config_.tls_reload_interval);
     gateway_ = std::make_unique<gateway::Gateway>(
-        gateway::Gateway::World{loops, *resolver_, runtime::RandomSeed(),
+        gateway::Gateway::World{loops, *resolver_, *executor_, runtime::SystemFileSystem(),
+                                runtime::RandomSeed(), ResolvConf(),
                                 [this](const gateway::PoolConfig& pool) { return OpenTls(pool); }},
         std::move(config_));
     if (!flags_.file().empty()) {

@@ -110,8 +110,8 @@ Status ReadEndpointOption(std::string_view option, gateway::EndpointConfig& endp
   } else if (name == "max" && number.has_value()) {
     endpoint.in_flight_max = *number;
   } else {
-    return InvalidArgument(
-        Concat("'", option, "', expected grpc=PORT, weight=N (from 1), max=N, name=TEXT, "
+    return InvalidArgument(Concat("'", option,
+                                  "', expected grpc=PORT, weight=N (from 1), max=N, name=TEXT, "
                                   "slow-start=TIME or backup"));
   }
   return {};

@@ -2,6 +2,14 @@
 
 namespace tepal::gateway {
 
+std::optional<env::Address> NumericAddress(const net::HostPort& host) {
+  using Family = env::Address::Family;
+  if (host.host.starts_with("unix:")) return env::Address{Family::kUnix, host.host.substr(5), 0};
+  const bool ip6 = host.host.find(':') != std::string::npos;
+  if (!ip6 && host.host.find_first_not_of("0123456789.") != std::string::npos) return std::nullopt;
+  return env::Address{ip6 ? Family::kIp6 : Family::kIp4, host.host, host.port};
+}
+
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits) {
   lb::Balancer::Options options;
   options.upstream = pool.name;

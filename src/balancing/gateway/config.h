@@ -36,8 +36,10 @@ struct EndpointConfig {
   uint32_t weight = 1;
   std::optional<uint32_t> in_flight_max;  // Absent: the pool's.
   bool down = false;
-  bool backup = false;      // Used only while no other endpoint is.
-  Duration slow_start{};    // How long it counts for less after it has (re)joined.
+  bool backup = false;    // Used only while no other endpoint is.
+  Duration slow_start{};  // How long it counts for less after it has (re)joined.
+  bool resolve = false;   // Looked up again and again; false: when the configuration is read.
+  std::string service;    // With `resolve`: by the SRV records of this service.
 };
 
 // What cannot be changed while a pool runs; each is documented in load_balancer/proxy_handler.h.
@@ -54,6 +56,7 @@ struct TriesConfig {
 struct PoolConfig {
   std::string name;
   std::vector<EndpointConfig> endpoints;
+  std::string endpoints_file;  // Watched; more endpoints.
   uint32_t endpoint_in_flight_max = 0;
   lb::Dispatcher::Options pool;
   TriesConfig tries;
@@ -75,12 +78,23 @@ struct LimitsConfig {
   bool operator==(const LimitsConfig&) const = default;
 };
 
+// How names are looked up again.
+struct DnsConfig {
+  std::vector<env::Address> servers;  // Empty: those of resolv.conf.
+  std::optional<Duration> valid;      // Given: instead of what the records say.
+  Duration ttl_max = 5s;
+  Duration time_max = 2s;
+  bool ip6 = true;  // Ask for IPv6 addresses, too.
+  bool operator==(const DnsConfig&) const = default;
+};
+
 struct GatewayConfig {
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools;
   std::optional<env::Address> admin = env::Address{env::Address::Family::kIp4, "127.0.0.1", 8080};
   bool admin_writes = true;  // Whether the admin API may change anything.
   LimitsConfig limits;
+  DnsConfig dns;
   int threads = 0;  // Event loops; 0: one for each core, at most 8.
   Duration drain_time_max = 30s;
   Duration tls_reload_interval = 10s;  // Looks whether certificates changed; 0: on SIGHUP only.
@@ -92,6 +106,9 @@ struct GatewayConfig {
     return nullptr;
   }
 };
+
+// The address that a host says without a look-up.
+std::optional<env::Address> NumericAddress(const net::HostPort& host);
 
 // What the balancer of one pool is made with, but for TLS.
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits);

@@ -13,6 +13,7 @@ namespace {
 
 using options::YamlReader;
 
+constexpr uint16_t kDnsPort = 53;
 constexpr uint32_t kCountMax = 1'000'000;
 constexpr uint64_t kBytesMax = 1ull << 40;
 
@@ -39,6 +40,12 @@ void ReadEndpoint(YamlReader& item, EndpointConfig& endpoint) {
     endpoint.in_flight_max = most;
   }
   item.Flag("down", &endpoint.down);
+  item.Flag("resolve", &endpoint.resolve);
+  item.Text("service", &endpoint.service);
+  if (!endpoint.service.empty()) endpoint.resolve = true;
+  if (endpoint.resolve && NumericAddress(endpoint.host).has_value()) {
+    item.Fail("resolve", "a numeric address", "a name, which can be looked up");
+  }
   item.Flag("backup", &endpoint.backup);
   item.Time("slow_start", &endpoint.slow_start);
 }
@@ -124,6 +131,7 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
   for (YamlReader& item : section.Sections("endpoints")) {
     ReadEndpoint(item, pool.endpoints.emplace_back());
   }
+  section.Text("endpoints_file", &pool.endpoints_file);
   ReadHealthCheck(section.Section("health_check"), pool.pool.health);
   ReadEjection(section.Section("ejection"), pool.pool.ejection);
   ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
@@ -196,6 +204,29 @@ void ReadAdmin(YamlReader section, GatewayConfig& config) {
   config.admin = enabled ? std::optional(address) : std::nullopt;
 }
 
+void ReadDns(YamlReader section, DnsConfig& dns) {
+  std::vector<std::string> servers;
+  section.Texts("servers", &servers);
+  for (const std::string& text : servers) {
+    const Result<net::HostPort> host = net::HostPort::Parse(text, kDnsPort);
+    const auto address = host.ok() ? NumericAddress(*host) : std::nullopt;
+    if (address.has_value()) {
+      dns.servers.push_back(*address);
+    } else {
+      section.Fail("servers", Concat("'", text, "'"), "numeric addresses, as 10.96.0.10");
+    }
+  }
+  if (section.Has("valid")) {
+    Duration valid = dns.ttl_max;
+    ReadTime(section, "valid", &valid);
+    dns.valid = valid;
+  }
+  ReadTime(section, "ttl_max", &dns.ttl_max);
+  if (dns.ttl_max < 1s) section.Fail("ttl_max", options::DurationText(dns.ttl_max), "at least 1s");
+  ReadTime(section, "time_max", &dns.time_max);
+  section.Flag("ip6", &dns.ip6);
+}
+
 void ReadLimits(YamlReader section, LimitsConfig& limits) {
   section.Int("connections_max", &limits.connections_max, 1, 10 * kCountMax);
   ReadBytes(section, "body_bytes_max", &limits.body_bytes_max, 1, kBytesMax);
@@ -218,6 +249,7 @@ Result<GatewayConfig> ParseGatewayConfig(std::string_view text, const std::strin
   ReadListeners(root, config);
   ReadAdmin(root.Section("admin"), config);
   ReadLimits(root.Section("limits"), config.limits);
+  ReadDns(root.Section("dns"), config.dns);
   root.Int("threads", &config.threads, 0, kThreadsMax);
   ReadTime(root, "drain_time_max", &config.drain_time_max);
   root.Time("tls_reload_interval", &config.tls_reload_interval);
@@ -227,6 +259,23 @@ Result<GatewayConfig> ParseGatewayConfig(std::string_view text, const std::strin
                         .WithContext(Concat(file, ": pool '", pool.name, "'")));
   }
   return config;
+}
+
+Result<std::vector<EndpointConfig>> ParseEndpointsFile(std::string_view text,
+                                                       const std::string& file) {
+  ASSIGN_OR_RETURN(const options::YamlNode tree, options::ParseYaml(text, file));
+  std::vector<EndpointConfig> endpoints;
+  YamlReader root(tree, file);
+  root.Require("endpoints", "a list, which may be empty");
+  for (YamlReader& item : root.Sections("endpoints")) {
+    ReadEndpoint(item, endpoints.emplace_back());
+    const net::HostPort& host = endpoints.back().host;
+    if (!host.host.empty() && !NumericAddress(host).has_value()) {
+      item.Fail("address", Concat("'", host.host, "'"), "a numeric address, as 10.0.0.1:8000");
+    }
+  }
+  RETURN_IF_ERROR(root.Finish());
+  return endpoints;
 }
 
 }  // namespace tepal::gateway

@@ -16,4 +16,8 @@ namespace tepal::gateway {
 // `file` is for messages.
 Result<GatewayConfig> ParseGatewayConfig(std::string_view text, const std::string& file);
 
+// A file of endpoints: "endpoints:" with a list as in a pool, of numeric addresses.
+Result<std::vector<EndpointConfig>> ParseEndpointsFile(std::string_view text,
+                                                       const std::string& file);
+
 }  // namespace tepal::gateway

@@ -51,6 +51,9 @@ pools:
       - {address: "triton.default.svc", name: a, slot: "MIG 1g", weight: 3, in_flight_max: 2, down: true,
          backup: true, slow_start: 30s}
       - {address: "10.0.0.2:9000", grpc_port: 9001}
+      - {address: "svc:1", resolve: true}
+      - {address: "svc", service: http}
+    endpoints_file: more.yaml
     health_check: {enabled: false, path: /ready, interval: 2s, interval_starting: 50ms, time_max: 1s,
                    fails: 3, passes: 2}
     ejection: {enabled: false, failures: 4, errors: 6, time_base: 1s, time_max: 10s, forgive_after: 20s,
@@ -67,6 +70,7 @@ limits: {connections_max: 10, body_bytes_max: 1GiB, header_bytes_max: 8KiB, head
          header_time_max: 1s, body_idle_max: 2s, idle_max: 3s, write_idle_max: 4s, streams_max: 5}
 threads: 2
 drain_time_max: 5s
+dns: {servers: [10.96.0.10, "[::1]:54"], valid: 7s, ttl_max: 9s, time_max: 1s, ip6: false}
 tls_reload_interval: 1s
 )",
                                          "balance.yaml");
@@ -120,6 +124,17 @@ tls_reload_interval: 1s
   EXPECT_EQ(Concat(tls.ca, tls.server_name, tls.certificate_chain, tls.key), "ea.pemnec.pemek.pem");
   EXPECT_FALSE(tls.verify_server);
   EXPECT_EQ(config->tls_reload_interval, 1s);
+  EXPECT_FALSE(pool.endpoints.at(1).resolve);
+  EXPECT_TRUE(pool.endpoints.at(2).resolve);
+  EXPECT_TRUE(pool.endpoints.at(3).resolve);
+  EXPECT_EQ(pool.endpoints.at(3).service, "http");
+  EXPECT_EQ(pool.endpoints_file, "more.yaml");
+  EXPECT_EQ(config->dns.servers.at(0).ToString(), "10.96.0.10:53");
+  EXPECT_EQ(config->dns.servers.at(1).ToString(), "[::1]:54");
+  EXPECT_EQ(config->dns.valid, 7s);
+  EXPECT_EQ(config->dns.ttl_max, 9s);
+  EXPECT_EQ(config->dns.time_max, 1s);
+  EXPECT_FALSE(config->dns.ip6);
   EXPECT_EQ(config->threads, 2);
   EXPECT_EQ(config->drain_time_max, 5s);
 
@@ -153,6 +168,7 @@ pools:
     endpoints:
       - {address: "10.0.0.1:x"}
       - {weight: 0}
+      - {address: "10.0.0.1:1", resolve: true}
     health_check: {path: ready, interval: 0s}
     ejection: {time_base: 5s, time_max: 1s}
     retries: {tries_max: 0, replay_bytes_max: 8MiB, replay_total_bytes_max: 1MiB}
@@ -172,13 +188,14 @@ threads: -1
                                "'10.0.0.1:x'"));
   EXPECT_THAT(error, HasSubstr("balance.yaml:10: field 'pools.http.endpoints[1].weight': got '0'"));
   EXPECT_THAT(error, HasSubstr("pools.http.endpoints[1].address"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:11: field 'pools.http.endpoints[2].resolve'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.health_check.path': got 'ready'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.health_check.interval': got '0s'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.ejection.time_max': got '1s', expected at least "
                                "time_base, 5s"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.tries_max': got '0'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.replay_total_bytes_max'"));
-  EXPECT_THAT(error, HasSubstr("balance.yaml:15: field 'threads': got '-1'"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:16: field 'threads': got '-1'"));
 }
 
 TEST(GatewayConfigTest, WhatIsMissingIsNamed) {

@@ -14,9 +14,17 @@ namespace {
 std::vector<net::HostPort> NamesOf(const GatewayConfig& config) {
   std::vector<net::HostPort> names;
   for (const PoolConfig& pool : config.pools) {
-    for (const EndpointConfig& endpoint : pool.endpoints) names.push_back(endpoint.host);
+    for (const EndpointConfig& endpoint : pool.endpoints) {
+      if (!endpoint.resolve) names.push_back(endpoint.host);
+    }
   }
   return names;
+}
+
+bool IsDiscovered(const PoolConfig& config) {
+  return !config.endpoints_file.empty() ||
+         std::any_of(config.endpoints.begin(), config.endpoints.end(),
+                     [](const EndpointConfig& endpoint) { return endpoint.resolve; });
 }
 
 std::string Summary(const ReloadPlan& plan, const discovery::EndpointSet::Change& change) {
@@ -32,6 +40,7 @@ Gateway::Gateway(World world, GatewayConfig config)
       config_(std::move(config)),
       admin_(std::make_unique<lb::AdminServer>(*world_.loops.front())) {
   admin_->subject().writable = config_.admin_writes;
+  MakeDns();
 }
 
 Gateway::~Gateway() { Stop(); }
@@ -43,8 +52,7 @@ Status Gateway::Start(LookUp look_up) {
   }
   for (const PoolConfig& pool : config_.pools) RETURN_IF_ERROR(AddPool(pool));
   RETURN_IF_ERROR(ListenAll(config_.listeners));
-  discovery::EndpointSet::Change change;
-  for (const PoolConfig& pool : config_.pools) SetEndpoints(pool, change);
+  (void)SetEndpoints();
   if (!config_.admin.has_value()) return {};
   ASSIGN_OR_RETURN(const env::Address address, admin_->Listen(*config_.admin).WithContext("admin"));
   bound_.push_back({address, "", false});
@@ -65,7 +73,11 @@ Status Gateway::AddPool(const PoolConfig& config) {
   pool->name = config.name;
   pool->balancer = std::make_unique<lb::Balancer>(world_.loops, std::move(options),
                                                   world_.seed + (pool->number << 32));
-  pool->endpoints = std::make_unique<discovery::EndpointSet>(*pool->balancer);
+  pool->endpoints = std::make_unique<PoolEndpoints>(
+      PoolEndpoints::World{*pool->balancer,
+                           *dns_,
+                           {*world_.loops.front(), world_.executor, world_.files},
+                           config_.dns.ip6});
   admin_->subject().pools.push_back({config.name, pool->balancer.get(), false});
   pools_.push_back(std::move(pool));
   return {};
@@ -86,30 +98,35 @@ Status Gateway::ListenAll(const std::vector<ListenerConfig>& listeners) {
   return {};
 }
 
-void Gateway::SetEndpoints(const PoolConfig& config, discovery::EndpointSet::Change& change) {
-  std::vector<discovery::WantedEndpoint> wanted;
-  for (const EndpointConfig& endpoint : config.endpoints) {
-    for (const env::Address& address : names_[NameText(endpoint.host)]) {
-      discovery::WantedEndpoint one;
-      one.spec.address = address;
-      if (endpoint.grpc_port != 0) {
-        one.spec.grpc_address = address;
-        one.spec.grpc_address->port = endpoint.grpc_port;
-      }
-      one.spec.name = endpoint.name;
-      one.spec.slot = endpoint.slot;
-      one.spec.weight = endpoint.weight;
-      one.spec.backup = endpoint.backup;
-      one.spec.slow_start = endpoint.slow_start;
-      one.spec.in_flight_max = endpoint.in_flight_max.value_or(config.endpoint_in_flight_max);
-      one.down = endpoint.down;
-      wanted.push_back(std::move(one));
-    }
+discovery::EndpointSet::Change Gateway::SetEndpoints() {
+  discovery::EndpointSet::Change sum;
+  for (const PoolConfig& config : config_.pools) {
+    const auto change = Find(config.name)->endpoints->Apply(config, names_);
+    sum.added += change.added;
+    sum.removed += change.removed;
+    sum.changed += change.changed;
+    admin_->subject().Find(config.name)->discovered = IsDiscovered(config);
   }
-  const discovery::EndpointSet::Change done = Find(config.name)->endpoints->Set(wanted);
-  change.added += done.added;
-  change.removed += done.removed;
-  change.changed += done.changed;
+  return sum;
+}
+
+void Gateway::MakeDns() {
+  env::EventLoop& loop = *world_.loops.front();
+  discovery::ResolvConf conf = discovery::ParseResolvConf(world_.resolv_conf);
+  if (!config_.dns.servers.empty()) {
+    conf = {};  // Names are taken as they are then.
+    conf.servers = config_.dns.servers;
+  }
+  if (conf.servers.empty()) {
+    conf.servers.push_back({env::Address::Family::kIp4, "127.0.0.1", 53});  // As resolv.conf(5).
+  }
+  dns_client_ = std::make_unique<discovery::DnsClient>(
+      loop, discovery::DnsClient::Options{conf.servers, config_.dns.time_max}, world_.seed);
+  dns_lookup_ = std::make_unique<discovery::DnsLookup>(*dns_client_, std::move(conf));
+  discovery::Refresh::Options refresh;
+  refresh.valid = config_.dns.valid;
+  refresh.ttl_max = config_.dns.ttl_max;
+  dns_ = std::make_unique<discovery::DnsWatch>(loop, *dns_lookup_, refresh);
 }
 
 void Gateway::Reload(GatewayConfig next, Function<void(Result<std::string>)> done) {
@@ -155,11 +172,10 @@ Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
   }
   for (const std::string& name : plan.removed) RemovePool(name);
   config_ = std::move(next);
-  discovery::EndpointSet::Change change;
   for (const PoolConfig& pool : config_.pools) {
     Find(pool.name)->balancer->Reconfigure(pool.pool);
-    SetEndpoints(pool, change);
   }
+  const discovery::EndpointSet::Change change = SetEndpoints();
   ++admin_->subject().generation;
   const std::string summary = Summary(plan, change);
   telemetry::LogInfo(Concat("balancer: reloaded; ", summary));
@@ -181,6 +197,7 @@ void Gateway::RemovePool(const std::string& name) {
                                   [&](const auto& pool) { return pool->name == name; });
   lb::Balancer& balancer = *(*found)->balancer;
   const uint64_t number = (*found)->number;
+  (*found)->endpoints.reset();  // What it has is finished; nothing new is looked for.
   leaving_.push_back(std::move(*found));
   pools_.erase(found);
   env::EventLoop& loop = *world_.loops.front();

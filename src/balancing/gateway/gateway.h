@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "balancing/discovery/endpoint_set.h"
 #include "balancing/gateway/config.h"
 #include "balancing/gateway/name_lookups.h"
+#include "balancing/gateway/pool_endpoints.h"
 #include "balancing/gateway/reload_plan.h"
 #include "balancing/load_balancer/admin_server.h"
 
@@ -29,7 +29,10 @@ class Gateway {
   struct World {
     std::vector<env::EventLoop*> loops;
     net::Resolver& resolver;
+    env::Executor& executor;  // For files.
+    env::FileSystem& files;
     uint64_t seed = 0;
+    std::string resolv_conf = {};  // Its text.
     // Certificates of a pool; may be null where no pool has any.
     Function<Result<PoolTls>(const PoolConfig&)> open_tls = nullptr;
   };
@@ -64,13 +67,14 @@ class Gateway {
     uint64_t number;  // Never used again.
     std::string name;
     std::unique_ptr<lb::Balancer> balancer;
-    std::unique_ptr<discovery::EndpointSet> endpoints;
+    std::unique_ptr<PoolEndpoints> endpoints;  // Goes before the balancer.
   };
 
+  void MakeDns();
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
   Status AddPool(const PoolConfig& config);
-  void SetEndpoints(const PoolConfig& config, discovery::EndpointSet::Change& change);
+  discovery::EndpointSet::Change SetEndpoints();
   Result<std::string> Apply(GatewayConfig next, NamesFound found);
   Status KeepNames(NamesFound found);
   void RemovePool(const std::string& name);
@@ -79,6 +83,9 @@ class Gateway {
   World world_;
   GatewayConfig config_;
   std::unique_ptr<lb::AdminServer> admin_;
+  std::unique_ptr<discovery::DnsClient> dns_client_;
+  std::unique_ptr<discovery::DnsLookup> dns_lookup_;
+  std::unique_ptr<discovery::DnsWatch> dns_;
   std::vector<std::unique_ptr<RunningPool>> pools_;
   std::vector<std::unique_ptr<RunningPool>> leaving_;  // Removed, and not drained yet.
   std::map<std::string, std::vector<env::Address>> names_;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "balancing/discovery/testing/fake_files.h"
 #include "balancing/gateway/config_yaml.h"
 #include "core/base/text.h"
 #include "core/json/value.h"
@@ -88,7 +89,8 @@ class Scene {
       EXPECT_TRUE(servers_.back()->Listen(Names::Server(i)).ok());
     }
     client_ = std::make_unique<net::HttpClient>(*client_loop_, net::HttpClient::Options());
-    gateway_ = std::make_unique<Gateway>(Gateway::World{loops_, names_, seed}, Config(yaml));
+    gateway_ = std::make_unique<Gateway>(Gateway::World{loops_, names_, executor_, files_, seed},
+                                         Config(yaml));
     const Status started =
         gateway_->Start([this](const net::HostPort& name) { return names_.LookUp(name); });
     EXPECT_TRUE(started.ok()) << started.message();
@@ -155,6 +157,8 @@ class Scene {
   env::EventLoop* client_loop_;
   std::vector<env::EventLoop*> loops_;
   Names names_;
+  discovery::testing::InlineExecutor executor_;
+  discovery::testing::FakeFiles files_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<Gateway> gateway_;
@@ -226,9 +230,41 @@ TEST(GatewaySimTest, ANameThatIsLostKeepsItsAddresses) {
   EXPECT_EQ(scene.gateway_->admin().pools.size(), 2u);  // Nothing was applied.
 }
 
+TEST(GatewaySimTest, AWatchedFileIsFollowed) {
+  const std::string watched = R"(
+listeners: [{address: "127.0.0.1:80"}]
+pools: {a: {endpoints_file: e.yaml}}
+admin: {enabled: false}
+)";
+  Scene scene(1, watched);
+  const auto count = [&] {
+    return scene.gateway_->admin().Find("a")->control->Read().endpoints.size();
+  };
+  EXPECT_EQ(count(), 0u);
+  EXPECT_TRUE(scene.gateway_->admin().Find("a")->discovered);
+  scene.files_.Write("e.yaml", "endpoints: [{address: '10.0.0.1:1'}, {address: '10.0.0.1:2'}]");
+  scene.world_.RunFor(1s);  // Load within a second.
+  scene.Send(80, 20);
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 0) << scene.failure_;
+  EXPECT_EQ(count(), 2u);
+  for (const char* bad : {"endpoints: [{address: 'name:1'}]", "endpoint: []", "{"}) {
+    scene.files_.Write("e.yaml", bad);
+    scene.world_.RunFor(1s);
+    EXPECT_EQ(count(), 2u) << bad;
+  }
+  (void)scene.files_.Remove("e.yaml");
+  scene.world_.RunFor(1s);
+  EXPECT_EQ(count(), 2u);
+  scene.files_.Write("e.yaml", "endpoints: [{address: '10.0.0.1:2'}]");
+  scene.world_.RunFor(1s);
+  EXPECT_EQ(count(), 1u);
+}
+
 TEST(GatewaySimTest, AnAddressInUseFailsTheStartByName) {
   Scene scene(1, kOne);
-  Gateway second(Gateway::World{scene.loops_, scene.names_, 2}, Scene::Config(kOne));
+  Gateway second(Gateway::World{scene.loops_, scene.names_, scene.executor_, scene.files_, 2},
+                 Scene::Config(kOne));
   const Status status =
       second.Start([&](const net::HostPort& name) { return scene.names_.LookUp(name); });
   EXPECT_THAT(status.message(), HasSubstr("listening at 127.0.0.1:80"));

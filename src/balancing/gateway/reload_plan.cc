@@ -91,6 +91,7 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   Compare(plan, "admin", running.admin, next.admin);
   Compare(plan, "admin.write", running.admin_writes, next.admin_writes);
   Compare(plan, "limits", running.limits, next.limits);
+  Compare(plan, "dns", running.dns, next.dns);
   Compare(plan, "threads", running.threads, next.threads);
   Compare(plan, "tls_reload_interval", running.tls_reload_interval, next.tls_reload_interval);
   return plan;

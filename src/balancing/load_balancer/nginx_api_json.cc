@@ -215,8 +215,11 @@ void WriteServer(json::Writer& out, const EndpointReading& endpoint) {
   out.Key("weight").Uint(status.spec.weight);
   out.Key("max_conns").Uint(status.spec.in_flight_max);
   out.Key("max_fails").Int(kApiMaxFails).Key("fail_timeout").String(kApiFailTimeout);
-  out.Key("slow_start").String(Concat(
-      std::chrono::duration_cast<std::chrono::seconds>(status.spec.slow_start).count(), "s")).Key("route").String("");
+  out.Key("slow_start")
+      .String(Concat(
+          std::chrono::duration_cast<std::chrono::seconds>(status.spec.slow_start).count(), "s"))
+      .Key("route")
+      .String("");
   out.Key("backup").Bool(status.spec.backup);
   out.Key("down").Bool(status.state == EndpointState::kDown);
   if (status.state == EndpointState::kDraining) out.Key("drain").Bool(true);

@@ -102,8 +102,7 @@ Status ReadMember(const std::string& name, const json::Value& value, ServerChang
     return {};
   }
   if (IsDefault(name, value)) return {};
-  for (const std::string_view known :
-       {"max_fails", "fail_timeout", "route", "service"}) {
+  for (const std::string_view known : {"max_fails", "fail_timeout", "route", "service"}) {
     if (name == known) {
       return InvalidArgument(Concat("\"", name, "\" cannot be set for one server here: ",
                                     "it is a property of the pool (docs/balancer.md)"));

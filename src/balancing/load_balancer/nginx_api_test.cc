@@ -241,8 +241,8 @@ TEST_F(NginxApiTest, WhatAClientSendsBackUnchangedIsTaken) {
   EXPECT_TRUE(
       *At(Ask("PATCH", Concat(kServers, "/1"), 200, R"({"down": "true"})"), "down").AsBool());
   Ask("PATCH", Concat(kServers, "/1"), 400, R"({"down": "yes"})");
-  const json::Value spare = Ask("POST", kServers, 201,
-                                R"({"server": "10.0.0.2:8000", "backup": true, "slow_start": "30s"})");
+  const json::Value spare = Ask(
+      "POST", kServers, 201, R"({"server": "10.0.0.2:8000", "backup": true, "slow_start": "30s"})");
   EXPECT_TRUE(*At(spare, "backup").AsBool());
   EXPECT_EQ(Text(spare, "slow_start"), "30s");
   Ask("PATCH", Concat(kServers, "/2"), 200, std::string(last_.body));

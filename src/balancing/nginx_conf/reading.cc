@@ -10,6 +10,7 @@ namespace tepal::nginx_conf {
 namespace {
 
 // Of the main and http contexts: what this program does by itself or has none of, without a loss.
+constexpr uint16_t kDnsPort = 53;
 constexpr std::array<std::string_view, 17> kHarmless = {"user",
                                                         "pid",
                                                         "events",
@@ -96,7 +97,9 @@ class Reader {
     } else if (name == "resolver") {
       ReadResolver(directive);
     } else if (name == "resolver_timeout") {
-      context_.NotHonoured(directive, "names are looked up by the system's resolver");
+      const auto word = context_.OneWord(directive, "a time");
+      const auto time = word ? context_.Time(directive, *word) : std::nullopt;
+      if (time && *time > 0ns) reading_.config.dns.time_max = *time;
     } else if (name == "include") {
       context_.NotHonoured(directive, "the file is not opened; write its directives here");
     } else if (ReadLimit(context_, directive, reading_.config.limits)) {
@@ -109,14 +112,36 @@ class Reader {
   }
 
   void ReadResolver(const Directive& directive) {
-    const bool has_address =
-        std::any_of(directive.words.begin(), directive.words.end(),
-                    [](const std::string& word) { return word.find('=') == std::string::npos; });
-    if (!has_address) {
-      context_.Error(directive.line, "'resolver': the address of the name server is missing");
-      return;
+    gateway::DnsConfig& dns = reading_.config.dns;
+    dns.servers.clear();
+    for (const std::string& word : directive.words) {
+      const Parameter parameter = SplitParameter(word);
+      if (parameter.value) {
+        ReadResolverParameter(directive, parameter);
+        continue;
+      }
+      const Result<net::HostPort> host = net::HostPort::Parse(word, kDnsPort);
+      const auto address = host.ok() ? gateway::NumericAddress(*host) : std::nullopt;
+      if (address.has_value()) {
+        dns.servers.push_back(*address);
+      } else {
+        context_.Error(directive, word, "the numeric address of a name server");
+      }
     }
-    context_.NotHonoured(directive, "names are looked up by the system's resolver");
+    if (dns.servers.empty()) {
+      context_.Error(directive.line, "'resolver': the address of the name server is missing");
+    }
+  }
+
+  void ReadResolverParameter(const Directive& directive, const Parameter& parameter) {
+    if (parameter.name == "valid") {
+      const auto time = context_.Time(directive, *parameter.value);
+      if (time && *time > 0ns) reading_.config.dns.valid = *time;
+    } else if (parameter.name == "ipv6") {
+      reading_.config.dns.ip6 = *parameter.value != "off";
+    } else if (parameter.name != "status_zone") {
+      context_.Error(directive, parameter.name, "valid=, ipv6= or status_zone=");
+    }
   }
 
   void TakePools() {

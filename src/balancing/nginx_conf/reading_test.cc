@@ -86,6 +86,10 @@ TEST(NginxConfTest, ATritonBalancerIsReadAsItIs) {
   const gateway::PoolConfig& http = config.pools[0];
   EXPECT_EQ(http.endpoints.at(0).host.host, "tritons.default.svc.cluster.local");
   EXPECT_EQ(http.endpoints.at(0).host.port, 8000);
+  EXPECT_TRUE(http.endpoints.at(0).resolve);
+  ASSERT_EQ(config.dns.servers.size(), 1u);
+  EXPECT_EQ(config.dns.servers[0].ToString(), "10.96.0.10:53");
+  EXPECT_EQ(config.dns.valid, 5s);
   EXPECT_EQ(http.pool.policy, lb::ChoicePolicy::kRoundRobin);
   EXPECT_TRUE(http.pool.health.enabled);
   EXPECT_EQ(http.pool.health.path, "/v2/health/ready");
@@ -187,7 +191,8 @@ stream { }
 )"));
   for (const std::string_view expected :
        {":5: not honoured: include (", ":7: not honoured: hash (",
-        ":8: not honoured: server … drain", ":8: not honoured: server … route=", ":10: honoured differently: max_fails is one for",
+        ":8: not honoured: server … drain",
+        ":8: not honoured: server … route=", ":10: honoured differently: max_fails is one for",
         ":11: not honoured: sticky (", ":14: not honoured: proxy_cache_path (",
         ":16: not honoured: listen … ssl", ":17: not honoured: listen … backlog=10",
         ":18: not honoured: server_name (", ":19: not honoured: ssl_certificate (",
@@ -256,6 +261,22 @@ TEST(NginxConfTest, ListenAddresses) {
       listens("listen 127.0.0.1; listen [::1]; listen unix:/run/b.sock; listen localhost:85;"),
       "127.0.0.1:80 [::1]:80 unix:/run/b.sock 127.0.0.1:85 ");
   EXPECT_EQ(listens(""), "0.0.0.0:80 ");
+}
+
+TEST(NginxConfTest, ResolversAndServices) {
+  const Reading reading =
+      Read(Concat("resolver 127.0.0.1:5353 [::1] ipv6=off status_zone=z;\n"
+                  "resolver_timeout 1s;\n",
+                  Around("server s.example service=http resolve;", "")));
+  const gateway::DnsConfig& dns = reading.config.dns;
+  ASSERT_EQ(dns.servers.size(), 2u);
+  EXPECT_EQ(dns.servers[0].ToString(), "127.0.0.1:5353");
+  EXPECT_EQ(dns.servers[1].ToString(), "[::1]:53");
+  EXPECT_FALSE(dns.valid.has_value());
+  EXPECT_FALSE(dns.ip6);
+  EXPECT_EQ(dns.time_max, 1s);
+  EXPECT_EQ(reading.config.pools.at(0).endpoints.at(0).service, "http");
+  EXPECT_THAT(ErrorOf("resolver here;"), HasSubstr("got 'here', expected the numeric address"));
 }
 
 TEST(NginxConfTest, TheApiMayBeReadOnly) {

@@ -109,8 +109,7 @@ class UpstreamReader {
     if (name == "down") {
       endpoint.down = true;
     } else if (name == "resolve") {
-      context_.Differs(directive.line, Concat(endpoint.host.host,
-                                              " is looked up at the start and at every reload"));
+      endpoint.resolve = !gateway::NumericAddress(endpoint.host).has_value();
     } else if (name == "backup") {
       endpoint.backup = true;
     } else if (name == "drain") {
@@ -132,7 +131,9 @@ class UpstreamReader {
       if (const auto time = context_.Time(directive, value)) Agree(directive, *time);
     } else if (name == "slow_start") {
       if (const auto time = context_.Time(directive, value)) endpoint.slow_start = *time;
-    } else if (name == "service" || name == "route") {
+    } else if (name == "service") {
+      endpoint.service = value;
+    } else if (name == "route") {
       context_.NotHonoured(directive.line, Concat("server … ", name, "="),
                            "it has no meaning here");
     } else {
