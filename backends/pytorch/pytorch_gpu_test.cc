@@ -189,9 +189,10 @@ TEST_F(PyTorchGpuTest, ABatchIsCopiedWhileAnotherIsComputed) {
   std::vector<std::jthread> workers;
   workers.emplace_back([&] { Run(0, Rows({1, 2})); });
   workers.emplace_back([&] { Run(1, Rows({3, 4})); });
-  // Both come as far as their wait although neither's computation has ended.
+  // Both come as far as their wait although neither's computation has ended. (Should they answer
+  // without one, this ends too.)
   std::string log;
-  for (size_t waits = 0; waits < 2;) {
+  for (size_t waits = 0; waits < 2 && sink_->finals() < 2;) {
     log += Log();
     const std::vector<std::string> lines = Lines(log);
     waits = static_cast<size_t>(std::count(lines.begin(), lines.end(), "gpu0: wait"));
