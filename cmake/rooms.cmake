@@ -76,6 +76,11 @@ if(TARGET tepal_gpu_test)
   endforeach()
 endif()
 
+# A machine of GPUs that can be partitioned, for tests of those who partition them.
+if(TARGET tepal_mig_test)
+  target_link_libraries(tepal_mig_test PRIVATE nvml_machine)
+endif()
+
 # Tests of a room may use rooms above it.
 if(TARGET tepal_net_test)
   target_link_libraries(tepal_net_test PRIVATE tepal_runtime)  # Real loops and sockets.

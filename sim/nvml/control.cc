@@ -11,7 +11,7 @@ namespace {
 Return ControlGpu(Machine& machine, std::string_view verb, int gpu, int argument) {
   if (gpu < 0 || gpu >= machine.gpu_count) return kInvalidArgument;
   if (verb == "reset") return ResetGpu(machine, gpu);
-  machine.gpus[gpu].passthrough = argument != 0;
+  (verb == "hold" ? machine.gpus[gpu].held : machine.gpus[gpu].passthrough) = argument != 0;
   return kSuccess;
 }
 
@@ -34,7 +34,8 @@ Return Control(Machine& machine, const char* line) {
   if (word == "reset" && std::sscanf(rest, "%d", &gpu) == 1) {
     return ControlGpu(machine, word, gpu, 0);
   }
-  if (word == "passthrough" && std::sscanf(rest, "%d %d", &gpu, &argument) == 2) {
+  if ((word == "passthrough" || word == "hold") &&
+      std::sscanf(rest, "%d %d", &gpu, &argument) == 2) {
     return ControlGpu(machine, word, gpu, argument);
   }
   if (word == "run" &&
@@ -42,6 +43,10 @@ Return Control(Machine& machine, const char* line) {
                   &process.compute_instance, &number) == 5) {
     process.memory_mib = number;
     return StartProcess(machine, process);
+  }
+  if (word == "calm") {
+    for (SimFault& each : machine.faults) each = {};
+    return kSuccess;
   }
   if (word == "stop" && std::sscanf(rest, "%u", &process.pid) == 1) {
     return StopProcess(machine, process.pid);

@@ -7,7 +7,9 @@
 //   fault FUNCTION RESULT CALLS [SKIP]  after SKIP calls that work, CALLS answer RESULT (-9: the
 //                                       calling process is killed)
 //   delay FUNCTION MS CALLS
+//   calm                                no more faults and delays
 //   xid GPU GI CI NUMBER                an Xid event, for who waits on events
+//   hold GPU 0|1                        somebody has it open: neither mode nor reset
 //   passthrough GPU 0|1                 a virtual machine's GPU, which cannot reset by itself
 
 #pragma once

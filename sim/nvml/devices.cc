@@ -205,6 +205,24 @@ NVML_SIM_EXPORT nvmlDeviceGetCudaComputeCapability(Device device, int* major, in
   });
 }
 
+// NVML_DEVICE_ARCH_*.
+NVML_SIM_EXPORT nvmlDeviceGetArchitecture(Device device, unsigned* architecture) {
+  return Look(__func__, device, [&](const Machine& machine, const Target& target) -> int {
+    if (architecture == nullptr) return kInvalidArgument;
+    const int major = CudaMajor(ModelOf(machine.gpus[target.gpu]));
+    *architecture = major == 8 ? 7U : static_cast<unsigned>(major);
+    return kSuccess;
+  });
+}
+
+NVML_SIM_EXPORT nvmlDeviceGetPersistenceMode(Device device, unsigned* mode) {
+  return Look(__func__, device, [&](const Machine&, const Target&) -> int {
+    if (mode == nullptr) return kInvalidArgument;
+    *mode = 1;
+    return kSuccess;
+  });
+}
+
 NVML_SIM_EXPORT nvmlDeviceGetMemoryInfo(Device device, Memory* memory) {
   return Look(__func__, device, [&](const Machine& machine, const Target& target) -> int {
     if (memory == nullptr) return kInvalidArgument;

@@ -129,7 +129,7 @@ Return SetMode(Machine& machine, int index, bool enabled, Return& activation) {
     gpu.pending = enabled;
     return kSuccess;
   }
-  const bool busy = InUse(machine, index) || !LayoutOf(gpu).empty();
+  const bool busy = gpu.held || InUse(machine, index) || !LayoutOf(gpu).empty();
   if (!ModelOf(gpu).mode_needs_reset()) {
     if (busy) {
       activation = kInUse;
@@ -243,7 +243,7 @@ Return DestroyCompute(Machine& machine, int index, int instance_id, int id) {
 
 Return ResetGpu(Machine& machine, int index) {
   SimGpu& gpu = machine.gpus[index];
-  if (InUse(machine, index)) return kInUse;
+  if (gpu.held || InUse(machine, index)) return kInUse;
   if (gpu.passthrough) return kNotSupported;
   Clear(gpu);
   gpu.enabled = gpu.pending;
@@ -255,6 +255,7 @@ void Reboot(Machine& machine) {
   for (int i = 0; i < machine.gpu_count; ++i) {
     SimGpu& gpu = machine.gpus[i];
     Clear(gpu);
+    gpu.held = false;
     gpu.enabled = gpu.pending = ModelOf(gpu).mode_survives_reboot() && gpu.pending;
   }
   ++machine.boots;

@@ -40,6 +40,7 @@ struct SimInstance {
 struct SimGpu {
   int model;  // Indexes mig::GpuModels().
   bool enabled, pending;
+  bool held;         // Somebody has it open who runs nothing on it, as a monitoring daemon does.
   bool passthrough;  // In a virtual machine that cannot reset it: a mode waits for a reboot.
   char uuid[kUuidSize];
   SimInstance instances[kInstancesMax];
@@ -77,7 +78,7 @@ struct Machine {
   uint64_t event_count;  // The newest is at (event_count - 1) % kEventsKept.
 };
 
-inline constexpr uint64_t kMagic = 0x6c61706574000001;  // Change it with the layout.
+inline constexpr uint64_t kMagic = 0x6c61706574000002;  // Change it with the layout.
 
 // "8xA100-40,H200": models by alias or NVML's name. False when one is not known or they are too
 // many.

@@ -1,5 +1,5 @@
 // nvml-sim COMMAND: happens to the simulated machine of NVML_SIM_STATE (control.h has the list);
-// `nvml-sim show` prints it.
+// `nvml-sim show` prints it, `nvml-sim check` says which rule of hardware it breaks, if any.
 
 #include <cstdio>
 #include <cstdlib>
@@ -57,6 +57,12 @@ int Main(int argc, char** argv) {
       return 0;
     });
     return 0;
+  }
+  if (line == "check") {
+    const char* const illegal =
+        store->Read([](const Machine& machine) { return Illegal(machine); });
+    if (illegal != nullptr) std::puts(illegal);
+    return illegal == nullptr ? 0 : 1;
   }
   const Return result =
       store->Write([&](Machine& machine) { return Control(machine, line.c_str()); });

@@ -15,9 +15,6 @@
 
 namespace tepal::mig {
 
-// The largest file read.
-inline constexpr size_t kCheckpointBytesMax = 1 << 20;
-
 std::string ToCheckpoint(const std::vector<Gpu>& gpus);
 
 // What it wants of the GPUs here, each instance at its place. kInvalidArgument: not a checkpoint,

@@ -73,7 +73,7 @@ const Profile* FindProfileByDriverId(const GpuModel& model, int driver_id);
 
 // What may be made inside an instance of `profile`: `slices` 1, 2, 3, 4, 7 and the whole. Zero
 // when there is no such compute instance there.
-uint8_t ComputeStarts(const Profile& profile, int slices);
+uint16_t ComputeStarts(const Profile& profile, int slices);
 // Whether compute instances of these sizes fit in one instance together, on their legal starts.
 bool ComputeFits(const Profile& profile, std::vector<int> sizes, unsigned used = 0);
 int ComputeMultiprocessors(const GpuModel& model, const Profile& profile, int slices);
