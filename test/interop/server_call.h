@@ -48,6 +48,7 @@ class UnaryCall : public Call {
   UnaryCall(const Door& door, const http::RequestHead& head, http::ResponseSender& sender);
 
   std::span<std::byte> BodyRoom(size_t expected) override { return request_.BodyRoom(expected); }
+  Buffer OpenMemory() const override { return request_.OpenMemory(); }
   void OnBody(size_t bytes) override { request_.OnBody(bytes); }
   void OnRequestEnd(const http::Headers& trailers) override { request_.OnRequestEnd(trailers); }
 
@@ -64,6 +65,7 @@ class StreamCall : public Call {
   StreamCall(const Door& door, const http::RequestHead& head, http::ResponseSender& sender);
 
   std::span<std::byte> BodyRoom(size_t expected) override { return request_.BodyRoom(expected); }
+  Buffer OpenMemory() const override { return request_.OpenMemory(); }
   void OnBody(size_t bytes) override { request_.OnBody(bytes); }
   void OnRequestEnd(const http::Headers& trailers) override { request_.OnRequestEnd(trailers); }
   void OnReset(const Status& why) override { request_.OnReset(why); }

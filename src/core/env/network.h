@@ -80,6 +80,9 @@ class Stream {
   // Up to into.size() bytes.
   virtual IoResult Read(std::span<std::byte> into) = 0;
 
+  // The same into several pieces, none of them empty, one after the other.
+  virtual IoResult ReadPieces(std::span<const std::span<std::byte>> pieces);
+
   // As much of `pieces`, in order, as fits now.
   virtual IoResult Write(std::span<const ConstBytes> pieces) = 0;
 

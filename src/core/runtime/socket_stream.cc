@@ -14,7 +14,7 @@
 namespace tepal::runtime {
 
 // One system call takes this many pieces; the rest waits for the next.
-static constexpr size_t kPiecesPerWrite = 256;
+static constexpr size_t kPiecesPerCall = 256;
 
 SocketStream::SocketStream(UniqueFd socket, const sockaddr* peer) : socket_(std::move(socket)) {
   std::memset(&peer_, 0, sizeof(peer_));
@@ -57,8 +57,23 @@ env::IoResult SocketStream::Read(std::span<std::byte> into) {
   return ToResult(moved);
 }
 
+env::IoResult SocketStream::ReadPieces(std::span<const std::span<std::byte>> pieces) {
+  std::array<iovec, kPiecesPerCall> vectors;
+  const size_t count = std::min(pieces.size(), vectors.size());
+  for (size_t i = 0; i < count; ++i) vectors[i] = {pieces[i].data(), pieces[i].size()};
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = count;
+  ssize_t moved;
+  do {
+    moved = recvmsg(socket_.get(), &message, 0);
+  } while (moved < 0 && errno == EINTR);
+  if (moved == 0) return {env::IoResult::Outcome::kEnd, 0, 0};
+  return ToResult(moved);
+}
+
 env::IoResult SocketStream::Write(std::span<const env::ConstBytes> pieces) {
-  std::array<iovec, kPiecesPerWrite> vectors;
+  std::array<iovec, kPiecesPerCall> vectors;
   const size_t count = std::min(pieces.size(), vectors.size());
   for (size_t i = 0; i < count; ++i) {
     vectors[i] = {const_cast<std::byte*>(pieces[i].data), pieces[i].size};

@@ -17,6 +17,7 @@ class SocketStream final : public env::Stream, private PollEvents {
   void Watch(bool readable, bool writable) override { watch_.Set(readable, writable); }
   void WaitFor(size_t bytes) override;
   env::IoResult Read(std::span<std::byte> into) override;
+  env::IoResult ReadPieces(std::span<const std::span<std::byte>> pieces) override;
   env::IoResult Write(std::span<const env::ConstBytes> pieces) override;
   void ShutdownWrite() override;
   void AbortOnClose() override;

@@ -55,6 +55,11 @@ void BodyCollector::OnBody(size_t bytes) {
   if (!overflowed_) filled_ += bytes;
 }
 
+Buffer BodyCollector::OpenMemory() const {
+  if (overflowed_) return {};
+  return buffer_.Slice(filled_, buffer_.size() - filled_);
+}
+
 Buffer BodyCollector::Take() {
   Buffer body;
   if (!overflowed_) {

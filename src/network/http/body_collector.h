@@ -26,6 +26,7 @@ class BodyCollector {
   // As BodySink has them.
   std::span<std::byte> BodyRoom(size_t expected);
   void OnBody(size_t bytes);
+  Buffer OpenMemory() const;
 
   // More than the maximum was declared or came; Take gives nothing.
   bool overflowed() const { return overflowed_; }
@@ -56,6 +57,7 @@ class CollectingRequest final : public RequestReceiver {
 
   std::span<std::byte> BodyRoom(size_t expected) override;
   void OnBody(size_t bytes) override;
+  Buffer OpenMemory() const override { return collector_.OpenMemory(); }
   void OnRequestEnd(const Headers& trailers) override;
   void OnReset(const Status& why) override;
 

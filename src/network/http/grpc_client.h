@@ -57,6 +57,7 @@ class GrpcStreamResponse final : public ResponseReceiver {
 
   std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
   void OnBody(size_t bytes) override { reader_.OnBody(bytes); }
+  Buffer OpenMemory() const override { return reader_.OpenMemory(); }
   void OnResponse(ResponseHead head) override;
   void OnResponseEnd(const Headers& trailers) override;
   void OnFailure(const Failure& failure) override;
@@ -80,6 +81,7 @@ class GrpcUnaryResponse final : public ResponseReceiver {
 
   std::span<std::byte> BodyRoom(size_t expected) override { return stream_.BodyRoom(expected); }
   void OnBody(size_t bytes) override { stream_.OnBody(bytes); }
+  Buffer OpenMemory() const override { return stream_.OpenMemory(); }
   void OnResponse(ResponseHead head) override { stream_.OnResponse(std::move(head)); }
   void OnResponseEnd(const Headers& trailers) override { stream_.OnResponseEnd(trailers); }
   void OnFailure(const Failure& failure) override { stream_.OnFailure(failure); }

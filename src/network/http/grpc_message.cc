@@ -77,6 +77,11 @@ std::span<std::byte> GrpcMessageReader::BodyRoom(size_t) {
   return std::span(prefix_).subspan(prefix_filled_);
 }
 
+Buffer GrpcMessageReader::OpenMemory() const {
+  if (failed_ || !in_message_ || message_.empty()) return {};
+  return message_.Slice(message_filled_, message_.size() - message_filled_);
+}
+
 void GrpcMessageReader::OnBody(size_t bytes) {
   if (failed_) return;
   if (in_message_) {

@@ -61,6 +61,7 @@ class GrpcMessageReader final : public BodySink {
 
   std::span<std::byte> BodyRoom(size_t expected) override;
   void OnBody(size_t bytes) override;
+  Buffer OpenMemory() const override;
 
   // Gives no room while paused: to be followed by ResumeBody when it ends.
   void Pause(bool paused) { paused_ = paused; }

@@ -29,6 +29,7 @@ class GrpcUnaryRequest final : public RequestReceiver {
 
   std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
   void OnBody(size_t bytes) override { reader_.OnBody(bytes); }
+  Buffer OpenMemory() const override { return reader_.OpenMemory(); }
   void OnRequestEnd(const Headers& trailers) override;
   void OnReset(const Status& why) override;
 
@@ -66,6 +67,7 @@ class GrpcStreamRequest final : public RequestReceiver {
 
   std::span<std::byte> BodyRoom(size_t expected) override { return reader_.BodyRoom(expected); }
   void OnBody(size_t bytes) override;
+  Buffer OpenMemory() const override { return reader_.OpenMemory(); }
   void OnRequestEnd(const Headers& trailers) override;
   void OnReset(const Status& why) override;
   void OnSendRoom() override;

@@ -19,6 +19,8 @@ struct Http2Core::Turn {
   explicit Turn(Http2Core& c) : core(c), outermost(!c.in_turn_) { core.in_turn_ = true; }
   ~Turn() {
     if (!outermost) return;
+    core.room_ = {};
+    core.direct_.Release();
     const auto gone = std::move(core.forgotten_);
     const auto receivers = std::move(core.retired_);
     core.forgotten_.clear();
@@ -34,6 +36,7 @@ Http2Core::Http2Core(bool server, const Limits& limits, SessionHost& host, Side&
       limits_(limits),
       host_(host),
       side_(side),
+      direct_(server),
       idle_since_(host.Now()),
       read_at_(idle_since_),
       resets_(limits_.resets_burst_max, limits_.resets_per_second_max, idle_since_),
@@ -100,18 +103,26 @@ void Http2Core::Consume(int32_t id, size_t bytes) {
 
 std::span<std::byte> Http2Core::ReadRoom(std::span<std::byte> scratch) {
   if (broken_ || (starved_streams_ > 0 && held_bytes_ >= kHeldWhileStarvedBytesMax)) return {};
-  return room_ = scratch;
+  Buffer memory;
+  if (const int32_t id = direct_.stream(); id != 0) {
+    if (Http2Stream* stream = Find(id)) memory = stream->OpenMemory();
+  }
+  room_ = direct_.Plan(std::move(memory), scratch);
+  return room_.front();
 }
 
 bool Http2Core::OnRead(size_t bytes, Instant now) {
   const Turn turn(*this);
-  TEPAL_CHECK(bytes <= room_.size());
   if (broken_) return false;
   read_at_ = now;
-  const ssize_t taken =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(room_.data()), bytes);
-  if (!condemned_.empty()) return EndCondemned();
-  return taken < 0 ? Fail(static_cast<int>(taken)) : !broken_;
+  direct_.Filled(bytes);
+  for (auto run = direct_.Next(); !run.empty() && !broken_; run = direct_.Next()) {
+    const ssize_t taken = nghttp2_session_mem_recv(
+        session_, reinterpret_cast<const uint8_t*>(run.data()), run.size());
+    if (!condemned_.empty()) return EndCondemned();
+    if (taken < 0) return Fail(static_cast<int>(taken));
+  }
+  return !broken_;
 }
 
 void Http2Core::Condemn(std::string_view debug) {

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "network/http/http2_direct_read.h"
 #include "network/http/http2_liveness.h"
 #include "network/http/http2_stream.h"
 #include "network/http/out_queue.h"
@@ -37,6 +38,7 @@ class Http2Core {
 
   // Session's.
   std::span<std::byte> ReadRoom(std::span<std::byte> scratch);
+  std::span<const std::span<std::byte>> RoomPieces() const { return room_; }
   bool OnRead(size_t bytes, Instant now);
   bool OnReadEnd(Instant now);
   void Output(std::vector<env::ConstBytes>& pieces);
@@ -131,7 +133,8 @@ class Http2Core {
   std::vector<std::unique_ptr<BodySink>> retired_;
   std::vector<int32_t> with_send_room_;
   OutQueue out_;
-  std::span<std::byte> room_;
+  Http2DirectRead direct_;
+  std::span<const std::span<std::byte>> room_;
   size_t bytes_to_come_ = 0;
   uint64_t appended_ = 0;  // Bytes of output so far, written or not.
   uint64_t written_ = 0;
@@ -185,6 +188,7 @@ class Http2Shell : public Interface, protected Http2Core::Side {
   std::span<std::byte> ReadRoom(std::span<std::byte> scratch) override {
     return core_.ReadRoom(scratch);
   }
+  std::span<const std::span<std::byte>> RoomPieces() const override { return core_.RoomPieces(); }
   bool OnRead(size_t bytes, Instant now) override { return core_.OnRead(bytes, now); }
   size_t BytesToCome() const override { return core_.bytes_to_come(); }
   bool OnReadEnd(Instant now) override { return core_.OnReadEnd(now); }

@@ -37,6 +37,12 @@ void Http2Stream::OnData(std::span<const std::byte> data) {
   Hold(data.subspan(placed));
 }
 
+Buffer Http2Stream::OpenMemory() {
+  if (closed_ || input_done_ || paused_ || !waiting_.empty()) return {};
+  BodySink* const to = sink();
+  return to == nullptr ? Buffer() : to->OpenMemory();
+}
+
 // What is here already counts against the budget, and may exceed it.
 void Http2Stream::Hold(std::span<const std::byte> data) {
   if (Budget* const budget = core_.limits().body_budget) {
@@ -82,7 +88,8 @@ size_t Http2Stream::Place(std::span<const std::byte> data) {
     paused_ = room.empty();
     const size_t bytes = std::min(room.size(), data.size() - placed);
     if (bytes == 0) break;
-    std::memcpy(room.data(), data.data() + placed, bytes);
+    // Unless they were received there.
+    if (room.data() != data.data() + placed) std::memcpy(room.data(), data.data() + placed, bytes);
     placed += bytes;
     delivered_ += bytes;
     core_.Consume(id_, bytes);

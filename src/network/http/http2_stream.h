@@ -33,6 +33,8 @@ class Http2Stream {
   void OnHeadersEnd(bool end_of_stream);
   void OnData(std::span<const std::byte> data);
   void OnInputEnd();
+  // The sink's, while bytes go to it as they come.
+  Buffer OpenMemory();
   void OnClosed(uint32_t error_code);
   // Gives the sink what waits for it.
   void Deliver();

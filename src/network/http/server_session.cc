@@ -35,6 +35,10 @@ class ChoosingSession final : public Session {
     return room_ = finished_ ? std::span<std::byte>() : scratch;
   }
 
+  std::span<const std::span<std::byte>> RoomPieces() const override {
+    return chosen_ ? chosen_->RoomPieces() : std::span<const std::span<std::byte>>();
+  }
+
   bool OnRead(size_t bytes, Instant now) override {
     if (chosen_) return chosen_->OnRead(bytes, now);
     if (seen_ == 0) since_ = now;

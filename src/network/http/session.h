@@ -93,7 +93,12 @@ class Session {
   // `scratch` otherwise. Empty: do not read now. May be asked any number of times between reads.
   virtual std::span<std::byte> ReadRoom(std::span<std::byte> scratch) = 0;
 
-  // The first `bytes` of the last ReadRoom were filled. False: the connection is broken beyond
+  // All of the room that ReadRoom has just given, of which that was the first piece; empty when
+  // there is no more than that.
+  virtual std::span<const std::span<std::byte>> RoomPieces() const { return {}; }
+
+  // The first `bytes` of the room of the last ReadRoom were filled, and nothing else was asked of
+  // the session since. False: the connection is broken beyond
   // repair; write Output() and close.
   virtual bool OnRead(size_t bytes, Instant now) = 0;
 

@@ -36,8 +36,10 @@ bool Move(Session& from, Session& to, std::mt19937& random, Instant now) {
   while (moved < bytes.size()) {
     const std::span<std::byte> room = to.ReadRoom(scratch);
     if (room.empty()) break;
-    const size_t part = std::min({room.size(), bytes.size() - moved, size_t{1} + random() % 9000});
-    std::memcpy(room.data(), bytes.data() + moved, part);
+    const auto rooms = to.RoomPieces();
+    const size_t most_now = std::min(bytes.size() - moved, size_t{1} + random() % 9000);
+    const size_t part = Scatter(std::string_view(bytes).substr(moved, most_now),
+                                rooms.empty() ? std::span(&room, 1) : rooms);
     moved += part;
     EXPECT_TRUE(to.OnRead(part, now));
   }

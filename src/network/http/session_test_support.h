@@ -48,13 +48,24 @@ inline std::string TakeAllOutput(Session& session, Instant now) {
   return all;
 }
 
+// How many bytes were copied.
+inline size_t Scatter(std::string_view bytes, std::span<const std::span<std::byte>> pieces) {
+  size_t taken = 0;
+  for (const std::span<std::byte> piece : pieces) {
+    const size_t part = std::min(piece.size(), bytes.size() - taken);
+    if (part > 0) std::memcpy(piece.data(), bytes.data() + taken, part);
+    taken += part;
+  }
+  return taken;
+}
+
 // One read: as much of `bytes` as fits; how much it was, or -1 when the session gave up.
 inline int64_t GiveOnce(Session& session, std::string_view bytes, Instant now) {
   std::byte scratch[2500];
   const std::span<std::byte> room = session.ReadRoom(scratch);
-  const size_t taken = std::min(room.size(), bytes.size());
+  const auto pieces = session.RoomPieces();
+  const size_t taken = Scatter(bytes, pieces.empty() ? std::span(&room, 1) : pieces);
   if (taken == 0) return 0;
-  std::memcpy(room.data(), bytes.data(), taken);
   return session.OnRead(taken, now) ? static_cast<int64_t>(taken) : -1;
 }
 

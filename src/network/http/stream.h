@@ -37,6 +37,10 @@ class BodySink {
   // none. May be asked again before OnBody.
   virtual std::span<std::byte> BodyRoom(size_t expected) = 0;
   virtual void OnBody(size_t bytes) = 0;
+
+  // What BodyRoom would give now, if it is memory that somebody else may hold on to and fill before
+  // it is asked for; it must not be given to another meanwhile. Empty: ask BodyRoom.
+  virtual Buffer OpenMemory() const { return {}; }
 };
 
 class ResponseSender {

@@ -7,6 +7,7 @@ namespace {
 
 // Reads and writes of one connection in one turn before the others get theirs.
 constexpr int kReadsPerTurn = 16;
+constexpr size_t kBytesReadPerTurn = 1 << 20;
 constexpr int kWritesPerTurn = 16;
 
 // A socket that is closed with unread bytes sends a reset, which can destroy the answer on its way
@@ -132,7 +133,8 @@ void Connection::ReadSome() {
     const std::span<std::byte> room = session_->ReadRoom(group_->scratch_);
     read_paused_ = room.empty();
     if (read_paused_) break;
-    const env::IoResult result = stream_->Read(room);
+    size_t room_bytes = room.size();
+    const env::IoResult result = ReadInto(room, room_bytes);
     if (result.outcome == env::IoResult::Outcome::kFailed) {
       return Disconnect(Status::FromErrno(result.error, "reading from the connection"));
     }
@@ -145,16 +147,20 @@ void Connection::ReadSome() {
     bytes_read += result.bytes;
     broken_ = !session_->OnRead(result.bytes, Now());
     // Less than there was room for: the socket is empty, and tells us when it is not.
-    if (broken_ || result.bytes < room.size()) break;
+    if (broken_ || result.bytes < room_bytes || bytes_read >= kBytesReadPerTurn) break;
   }
-  if (bytes_read != 0 && group_->bytes_read_ != nullptr) {
-    group_->bytes_read_->fetch_add(bytes_read, std::memory_order_relaxed);
-  }
+}
+
+env::IoResult Connection::ReadInto(std::span<std::byte> room, size_t& room_bytes) {
+  const std::span<const std::span<std::byte>> pieces = session_->RoomPieces();
+  if (pieces.size() < 2) return stream_->Read(room);
+  room_bytes = 0;
+  for (const std::span<std::byte> piece : pieces) room_bytes += piece.size();
+  return stream_->ReadPieces(pieces);
 }
 
 void Connection::WriteSome() {
   write_blocked_ = false;
-  size_t bytes_written = 0;
   for (int i = 0; i < kWritesPerTurn; ++i) {
     std::vector<env::ConstBytes>& pieces = group_->pieces_;
     pieces.clear();
@@ -174,11 +180,7 @@ void Connection::WriteSome() {
       }
       break;
     }
-    bytes_written += result.bytes;
     session_->OnWritten(result.bytes, Now());
-  }
-  if (bytes_written != 0 && group_->bytes_written_ != nullptr) {
-    group_->bytes_written_->fetch_add(bytes_written, std::memory_order_relaxed);
   }
 }
 

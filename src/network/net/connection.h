@@ -9,7 +9,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,10 +27,9 @@ class Connection;
 // What the connections of one owner on one loop share.
 class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
  public:
-  // The counters may be null. `scheme` is that of requests, a constant.
-  ConnectionGroup(env::EventLoop& loop, std::atomic<uint64_t>* bytes_read,
-                  std::atomic<uint64_t>* bytes_written, std::string_view scheme = "http")
-      : loop_(loop), bytes_read_(bytes_read), bytes_written_(bytes_written), scheme_(scheme) {}
+  // `scheme` is that of requests, a constant.
+  explicit ConnectionGroup(env::EventLoop& loop, std::string_view scheme = "http")
+      : loop_(loop), scheme_(scheme) {}
 
   env::EventLoop& loop() { return loop_; }
 
@@ -47,8 +45,6 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   void Forget(const Connection& connection);
 
   env::EventLoop& loop_;
-  std::atomic<uint64_t>* const bytes_read_;
-  std::atomic<uint64_t>* const bytes_written_;
   const std::string_view scheme_;
   uint64_t connections_started_ = 0;
   bool in_turn_ = false;
@@ -118,6 +114,7 @@ class Connection final : public http::SessionHost, private env::StreamEvents {
   void RunActive();
 
   void ReadSome();
+  env::IoResult ReadInto(std::span<std::byte> room, size_t& room_bytes);
   void Discard();
   void WriteSome();
   void EndTurn();

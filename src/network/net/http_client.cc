@@ -59,9 +59,7 @@ struct HttpClient::Impl {
   };
 
   Impl(env::EventLoop& on_loop, Options with_options)
-      : loop(on_loop),
-        options(with_options),
-        group(std::make_shared<ConnectionGroup>(on_loop, nullptr, nullptr)) {}
+      : loop(on_loop), options(with_options), group(std::make_shared<ConnectionGroup>(on_loop)) {}
 
   ClientPool& PoolOf(const env::Address& address) {
     const auto key = std::make_tuple(address.family, address.host, address.port);

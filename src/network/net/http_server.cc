@@ -23,9 +23,8 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
         options_(options),
         counters_(std::move(counters)),
         handler_(std::move(handler)),
-        group_(std::make_shared<ConnectionGroup>(loop, &counters_->bytes_read,
-                                                 &counters_->bytes_written,
-                                                 options.tls != nullptr ? "https" : "http")) {}
+        group_(std::make_shared<ConnectionGroup>(loop, options.tls != nullptr ? "https" : "http")) {
+  }
 
   env::EventLoop& loop() { return loop_; }
 

@@ -35,8 +35,6 @@ class HttpServer {
     std::atomic<int64_t> connections_open{0};
     std::atomic<uint64_t> tls_handshakes{0};  // Completed.
     std::atomic<uint64_t> tls_handshake_failures{0};
-    std::atomic<uint64_t> bytes_read{0};  // Of HTTP, without what TLS adds.
-    std::atomic<uint64_t> bytes_written{0};
   };
   using HandlerFactory = Function<std::unique_ptr<http::RequestHandler>(env::EventLoop&)>;
 

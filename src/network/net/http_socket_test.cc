@@ -100,7 +100,6 @@ TEST_P(HttpSocketTest, EverythingIsAnsweredOverSeveralThreads) {
   EXPECT_EQ(ended, kRequests);
   EXPECT_EQ(client->counters().requests_active, 0u);
   EXPECT_LE(server->counters().connections_accepted.load(), uint64_t{kLanes});
-  EXPECT_GT(server->counters().bytes_read.load(), 120'000'000u);
 
   server->Drain([&] { home->Stop(); });
   home->Run();

@@ -18,6 +18,7 @@ class GrpcInferExchange final : public http::RequestReceiver {
   ~GrpcInferExchange() override;
 
   std::span<std::byte> BodyRoom(size_t expected) override { return unary_.BodyRoom(expected); }
+  Buffer OpenMemory() const override { return unary_.OpenMemory(); }
   void OnBody(size_t bytes) override { unary_.OnBody(bytes); }
   void OnRequestEnd(const http::Headers& trailers) override { unary_.OnRequestEnd(trailers); }
   void OnReset(const Status& why) override;

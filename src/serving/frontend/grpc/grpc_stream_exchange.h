@@ -34,6 +34,7 @@ class GrpcStreamExchange final : public http::RequestReceiver {
   ~GrpcStreamExchange() override;
 
   std::span<std::byte> BodyRoom(size_t expected) override { return stream_.BodyRoom(expected); }
+  Buffer OpenMemory() const override { return stream_.OpenMemory(); }
   void OnBody(size_t bytes) override { stream_.OnBody(bytes); }
   void OnRequestEnd(const http::Headers& trailers) override { stream_.OnRequestEnd(trailers); }
   void OnReset(const Status& why) override { stream_.OnReset(why); }

@@ -61,6 +61,12 @@ std::span<std::byte> InferExchange::BodyRoom(size_t expected) {
   return room;
 }
 
+Buffer InferExchange::OpenMemory() const {
+  if (!placed_size_.has_value()) return collector_.OpenMemory();
+  if (placed_.empty()) return {};
+  return placed_.Slice(lead_ + placed_filled_, *placed_size_ - placed_filled_);
+}
+
 void InferExchange::OnBody(size_t bytes) {
   if (placed_size_.has_value()) {
     placed_filled_ += bytes;

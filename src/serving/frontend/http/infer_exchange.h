@@ -32,6 +32,7 @@ class InferExchange final : public http::RequestReceiver {
   ~InferExchange() override;
 
   std::span<std::byte> BodyRoom(size_t expected) override;
+  Buffer OpenMemory() const override;
   void OnBody(size_t bytes) override;
   void OnRequestEnd(const http::Headers& trailers) override;
   void OnReset(const Status& why) override;
