@@ -140,7 +140,7 @@ def take_turns(bench, row, names, seconds, rounds, rate=None):
 
 def run_row(bench, row, seconds, rounds):
     if row.versus == "triton":
-        names = ["triton", "tepal", *(["floor"] if row.door == "http" and row.floats == SMALL else [])]
+        names = ["triton", "tepal", *(["floor"] if row.door == "http" else [])]
     else:
         names = ["one loop", "two loops"]
     result = take_turns(bench, row, names, seconds, rounds)
@@ -178,7 +178,8 @@ def cells(row, result):
 
 HEADER = ["row", "floor", "theirs", "ours", "ratio", "target", "", "req/s theirs", "ours", "p99 theirs", "ours", "paced p99 theirs", "ours", ""]
 LEGEND = """
-Server CPU time per request in us (floor: a bare epoll server that answers a fixed text; theirs: Triton, or ours with one event loop;
+Server CPU time per request in us (floor: a bare epoll server that answers a fixed text, or
+1 MiB by as many bytes, without any copy of its own; theirs: Triton, or ours with one event loop;
 ratio: ours over theirs). p99 in us, from the load tool: as many requests as are answered, then paced at half of Triton's rate for both.
 """
 
