@@ -18,7 +18,7 @@ constexpr int64_t kCountMax = std::numeric_limits<int32_t>::max();
 Status NotText() { return InvalidArgument("attempt to access JSON non-string as string"); }
 
 Status ReadNumber(const json::Value& body, std::string_view name, int64_t min, int64_t max,
-                  std::optional<int64_t>& number) {
+                  std::string_view got, std::optional<int64_t>& number) {
   const json::Value* given = body.Find(name);
   if (given == nullptr) return {};
   if (given->is_null()) {
@@ -33,7 +33,7 @@ Status ReadNumber(const json::Value& body, std::string_view name, int64_t min, i
   }
   if (*value < min && min == kCountDefault) {
     return InvalidArgument(
-        Concat("Unable to parse '", name, "'. Expecting value >= ", min, ", got:", *text));
+        Concat("Unable to parse '", name, "'. Expecting value >= ", min, ", ", got, *text));
   }
   if (*value < min || *value > max) {
     return InvalidArgument(Concat("Unable to parse '", name, "', value is out of range [ ", min,
@@ -48,36 +48,37 @@ Status CheckLevels(const json::Value& body) {
   if (given == nullptr || given->is_null()) return {};
   const json::Value::Array* levels = given->AsArray();
   if (levels == nullptr) return InvalidArgument("attempt to access JSON non-array as array");
-  bool off = false;
-  std::string_view on;
+  bool off = false, on = false;
   for (const json::Value& level : *levels) {
     const std::string* text = level.AsString();
     if (text == nullptr) return NotText();
     if (*text == "OFF") off = true;
-    if (*text == "TIMESTAMPS" || *text == "TENSORS") on = *text;  // Others mean nothing.
+    if (*text == "TIMESTAMPS" || *text == "TENSORS") on = true;  // Others mean nothing.
   }
-  if (on.empty()) return {};
+  if (!on) return {};
   if (off) return InvalidArgument("Expect only one trace level 'OFF' is specified");
-  return Unimplemented(Concat("trace level '", on, "' is not supported yet, only 'OFF' is"));
+  // The flags that could name one are refused.
+  return InvalidArgument("Attempting to set invalid trace setting :trace file name is not given");
 }
 
 }  // namespace
 
-Status TraceSettings::ReadAll(const json::Value& body, Values& values) {
+Status TraceSettings::ReadAll(const json::Value& body, std::string_view got, Values& values) {
   if (body.Find("trace_file") != nullptr) {
     return Unimplemented("trace file location can not be updated through network protocol");
   }
   RETURN_IF_ERROR(CheckLevels(body));
-  RETURN_IF_ERROR(ReadNumber(body, "trace_rate", 0, kUnsignedMax, values.rate));
-  RETURN_IF_ERROR(ReadNumber(body, "trace_count", kCountDefault, kCountMax, values.count));
-  return ReadNumber(body, "log_frequency", 0, kUnsignedMax, values.log_frequency);
+  RETURN_IF_ERROR(ReadNumber(body, "trace_rate", 0, kUnsignedMax, got, values.rate));
+  RETURN_IF_ERROR(ReadNumber(body, "trace_count", kCountDefault, kCountMax, got, values.count));
+  return ReadNumber(body, "log_frequency", 0, kUnsignedMax, got, values.log_frequency);
 }
 
-Status TraceSettings::Update(const std::string& model, const json::Value& body) {
+Status TraceSettings::Update(const std::string& model, const json::Value& body,
+                             std::string_view got) {
   auto values = values_.Lock();
   const auto found = values->find(model);
   Values changed = found == values->end() ? Values() : found->second;
-  RETURN_IF_ERROR(ReadAll(body, changed));
+  RETURN_IF_ERROR(ReadAll(body, got, changed));
   (*values)[model] = changed;
   return {};
 }

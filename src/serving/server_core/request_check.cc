@@ -125,15 +125,15 @@ Status CheckTypeAndShape(const ModelConfig& config, const ModelInput& declared,
   const bool negative = std::any_of(input.shape.begin(), input.shape.end(),
                                     [](int64_t length) { return length < 0; });
   if (!negative && ShapeMatches(expected, input.shape)) return {};
-  std::string note;
-  if (config.max_batch_size > 0 && input.shape.size() + 1 == expected.size()) {
-    note =
-        "NOTE: the first dimension is the batch size, because the model's max_batch_size is "
-        "not zero. ";
-  }
+  constexpr std::string_view kBatchNote =
+      "NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to "
+      "be prepended to each input shape. If you want to specify the full shape including the "
+      "batch dim in your input dims config, try setting max_batch_size to zero. See the model "
+      "configuration docs for more info on max_batch_size.";
   return InvalidArgument(Concat(RequestIdPrefix(request), "unexpected shape for input '",
                                 input.name, "' for model '", config.name, "'. Expected ",
-                                ShapeText(expected), ", got ", ShapeText(input.shape), ". ", note));
+                                ShapeText(expected), ", got ", ShapeText(input.shape), ". ",
+                                config.max_batch_size > 0 ? kBatchNote : ""));
 }
 
 // Reads across the pieces of a tensor's data.

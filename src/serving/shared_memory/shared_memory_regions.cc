@@ -45,8 +45,11 @@ Result<Buffer> SharedMemoryRegions::Map(const SharedMemoryRegion& region) {
     return Internal(Concat("Unable to open shared memory region: '", region.key, "'"));
   }
   if (mapped.status().code() == StatusCode::kOutOfRange) {
-    return InvalidArgument(
-        Concat("failed to register shared memory region '", region.name, "': invalid args"));
+    // What mmap says in Triton, which looks at the sum alone.
+    const bool sum_fits = region.byte_size == 0 || region.offset > UINT64_MAX - region.byte_size;
+    return InvalidArgument(Concat(
+        "failed to register shared memory region '", region.name,
+        "': ", sum_fits ? "unable to process address spaceInvalid argument" : "invalid args"));
   }
   if (!mapped.ok()) return mapped.status();
   Held held{std::move(mapped).value(), nullptr};

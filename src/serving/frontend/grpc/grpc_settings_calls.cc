@@ -192,7 +192,7 @@ Result<Buffer> TraceSetting(const GrpcCallContext& context, std::string_view req
   }
   TraceSettings& settings = *context.options.trace;
   if (!changes.empty()) {
-    RETURN_IF_ERROR(settings.Update(std::string(model), json::Value(std::move(changes))));
+    RETURN_IF_ERROR(settings.Update(std::string(model), json::Value(std::move(changes)), "got: "));
   }
   ASSIGN_OR_RETURN(const json::Value now, json::Parse(settings.Json(std::string(model))));
   return AnswerMessage([&now](ProtoWriter& out) {

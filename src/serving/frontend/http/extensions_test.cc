@@ -126,8 +126,9 @@ TEST_F(ExtensionsTest, ModelsFollowTheServersTraceSettings) {
   EXPECT_EQ(Ask("POST", server, R"({"trace_rate":"6","trace_count":"x"})"),
             R"(400 {"error":"Unable to parse 'trace_count', got: x"})");
   EXPECT_EQ(Ask("GET", server), settings("5", "9"));
-  EXPECT_EQ(Ask("POST", server, R"({"trace_level":["TIMESTAMPS"]})"),
-            R"(501 {"error":"trace level 'TIMESTAMPS' is not supported yet, only 'OFF' is"})");
+  EXPECT_EQ(
+      Ask("POST", server, R"({"trace_level":["TIMESTAMPS"]})"),
+      R"(400 {"error":"Attempting to set invalid trace setting :trace file name is not given"})");
   EXPECT_EQ(Ask("GET", "/v2/models/nope/trace/setting"),
             R"(400 {"error":"Request for unknown model : nope"})");
 }
