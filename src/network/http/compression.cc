@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "core/base/text.h"
+#include "network/http/status_map.h"
 
 namespace tepal::http {
 namespace {
@@ -25,14 +26,18 @@ Bytef* Bytes(std::string_view text) {
 // "exactly the limit" from "over it".
 class Inflated {
  public:
-  Inflated(size_t size_expected, size_t size_max)
-      : size_max_(size_max), buffer_(Buffer::Allocate(std::min(size_expected, size_max) + 1)) {}
+  Inflated(size_t size_expected, size_t size_max, Budget* budget)
+      : size_max_(size_max),
+        budget_(budget),
+        buffer_(Allocate(std::min(size_expected, size_max) + 1)) {}
 
-  void Offer(z_stream& stream) {
-    if (used_ == buffer_.size()) Grow();
+  // False: the budget has no more memory.
+  bool Offer(z_stream& stream) {
+    if (used_ == buffer_.size() && (buffer_.empty() || !Grow())) return false;
     offered_ = std::min(buffer_.size() - used_, kStepBytesMax);
     stream.next_out = reinterpret_cast<Bytef*>(buffer_.data() + used_);
     stream.avail_out = static_cast<uInt>(offered_);
+    return true;
   }
   void Commit(const z_stream& stream) { used_ += offered_ - stream.avail_out; }
   bool too_large() const { return used_ > size_max_; }
@@ -43,14 +48,20 @@ class Inflated {
   }
 
  private:
-  void Grow() {
+  Buffer Allocate(size_t size) const {
+    return budget_ == nullptr ? Buffer::Allocate(size) : Buffer::TryAllocate(size, *budget_);
+  }
+  bool Grow() {
     const size_t more = std::max(buffer_.size(), kPieceBytes);
-    Buffer larger = Buffer::Allocate(std::min(size_max_ + 1, buffer_.size() + more));
+    Buffer larger = Allocate(std::min(size_max_ + 1, buffer_.size() + more));
+    if (larger.empty()) return false;
     std::memcpy(larger.data(), buffer_.data(), used_);
     buffer_ = std::move(larger);
+    return true;
   }
 
   const size_t size_max_;
+  Budget* const budget_;
   Buffer buffer_;
   size_t used_ = 0;
   size_t offered_ = 0;
@@ -158,11 +169,13 @@ Encoding AcceptedEncoding(std::string_view header) {
   return best;
 }
 
-Result<Buffer> Decompress(Encoding encoding, std::string_view compressed, size_t size_max) {
+Result<Buffer> Decompress(Encoding encoding, std::string_view compressed, size_t size_max,
+                          Budget* budget) {
   z_stream stream{};
   TEPAL_CHECK(inflateInit2(&stream, kWindowBits + kDetectFrame) == Z_OK);
-  Inflated out(SizeExpected(compressed), size_max);
+  Inflated out(SizeExpected(compressed), size_max, budget);
   int result = Z_OK;
+  bool starved = false;
   while (result == Z_OK && !out.too_large()) {
     if (stream.avail_in == 0) {
       const size_t step = std::min(compressed.size(), kStepBytesMax);
@@ -170,13 +183,18 @@ Result<Buffer> Decompress(Encoding encoding, std::string_view compressed, size_t
       stream.avail_in = static_cast<uInt>(step);
       compressed.remove_prefix(step);
     }
-    out.Offer(stream);
+    starved = !out.Offer(stream);
+    if (starved) break;
     result = inflate(&stream, Z_NO_FLUSH);
     out.Commit(stream);
   }
   const std::string detail = stream.msg == nullptr ? "the data stops short" : stream.msg;
   const size_t trailing = stream.avail_in + compressed.size();
   inflateEnd(&stream);
+  if (starved) {
+    budget->CountRefusal();
+    return Unavailable(NoMemoryForBody().message());
+  }
   if (out.too_large()) {
     return ResourceExhausted(Concat("decompressed body exceeds the limit of ", size_max, " bytes"));
   }

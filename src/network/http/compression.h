@@ -26,8 +26,10 @@ Encoding AcceptedEncoding(std::string_view header);
 
 // kInvalidArgument for bytes that are not compressed that way, stop short or go on after their end;
 // kResourceExhausted when more than `size_max` bytes would come out. What comes out takes no more
-// memory than twice its size, whatever the compressed bytes promise.
-Result<Buffer> Decompress(Encoding encoding, std::string_view compressed, size_t size_max);
+// memory than twice its size, whatever the compressed bytes promise. With a budget the memory is
+// taken from it; kUnavailable when it has none left, which it counts as a refusal.
+Result<Buffer> Decompress(Encoding encoding, std::string_view compressed, size_t size_max,
+                          Budget* budget = nullptr);
 
 // How much work to put into making it small.
 enum class Effort { kLow, kMedium, kHigh };

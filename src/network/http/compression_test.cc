@@ -30,6 +30,24 @@ TEST(Compression, RoundTrips) {
   EXPECT_EQ(Decompress(Encoding::kGzip, "", 100).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST(Compression, WhatComesOutIsTakenFromTheBudget) {
+  const Buffer compressed =
+      Flatten(Compress(Encoding::kGzip, {Buffer::Copy(std::string(1 << 20, 'x'))}));
+  Budget budget(2 << 20);
+  Result<Buffer> plain = Decompress(Encoding::kGzip, compressed.text(), 2 << 20, &budget);
+  ASSERT_TRUE(plain.ok());
+  EXPECT_GE(budget.used(), 1u << 20);
+  // While the first is held there is no room to grow into.
+  EXPECT_EQ(Decompress(Encoding::kGzip, compressed.text(), 2 << 20, &budget).status().code(),
+            StatusCode::kUnavailable);
+  EXPECT_EQ(budget.refusals(), 1u);
+  plain = Buffer();
+  EXPECT_EQ(budget.used(), 0u);
+  Budget none(0);
+  EXPECT_EQ(Decompress(Encoding::kGzip, compressed.text(), 2 << 20, &none).status().code(),
+            StatusCode::kUnavailable);
+}
+
 TEST(Compression, ACompressedBombIsRefused) {
   const BufferList zeros(8, Buffer::Copy(std::string(1 << 20, '\0')));
   const Buffer bomb = Flatten(Compress(Encoding::kGzip, zeros, Effort::kHigh));

@@ -94,6 +94,24 @@ TEST_F(GrpcCompressionTest, NobodyIsAnsweredInWhatHeDoesNotTake) {
   EXPECT_THAT(answered.back(), kLong);
 }
 
+TEST_F(GrpcCompressionTest, WhatComesOutIsInTheBudget) {
+  Budget budget(3 * kMessageMax);
+  Limits limited = limits;
+  limited.body_budget = &budget;
+  server = NewHttp2ServerSession(limited, host, *this);
+  client = NewHttp2ClientSession(limits, host);
+  Send("gzip", Framed(kLong, kGzip));
+  EXPECT_TRUE(end.status.ok()) << end.status.ToString();
+  EXPECT_EQ(budget.used(), 0u);
+  budget.Take(5 * kMessageMax / 2);
+  server = NewHttp2ServerSession(limited, host, *this);
+  client = NewHttp2ClientSession(limits, host);
+  Send("gzip", Framed(kLong, kGzip));
+  EXPECT_EQ(end.status.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(end.status.message()), HasSubstr("no memory"));
+  EXPECT_EQ(budget.refusals(), 1u);
+}
+
 TEST_F(GrpcCompressionTest, WhatDoesNotShrinkIsSentPlain) {
   const std::string framed = Framed("ab", kGzip);
   EXPECT_EQ(framed, std::string("\0\0\0\0\2ab", 7));

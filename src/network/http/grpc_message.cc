@@ -130,8 +130,12 @@ void GrpcMessageReader::Emit() {
 void GrpcMessageReader::EmitDecompressed() {
   const Buffer message = std::exchange(message_, Buffer());
   const size_t bytes_max = std::min(message_bytes_max_, kGrpcDecompressedBytesMax);
-  Result<Buffer> plain = Decompress(encoding_, message.text(), bytes_max);
+  Budget* const budget = memory_ == nullptr ? nullptr : memory_->body_budget();
+  Result<Buffer> plain = Decompress(encoding_, message.text(), bytes_max, budget);
   if (plain.ok()) return on_message_(std::move(plain).value());
+  if (plain.status().code() == StatusCode::kUnavailable) {
+    return Fail(ResourceExhausted(plain.status().message()));
+  }
   if (plain.status().code() == StatusCode::kResourceExhausted) {
     return Fail(ResourceExhausted(
         Concat("Received message larger than max (over ", bytes_max, " bytes when decompressed)")));

@@ -35,6 +35,7 @@ class Http1ServerExchange final : public ResponseSender, public BodySink {
   void Reset(uint32_t http2_error) override;
   void ResumeBody() override;
   Buffer AllocateBody(size_t size) override;
+  Budget* body_budget() const override;
   size_t unsent_bytes() const override { return out_.size(); }
 
   // BodySink: the receiver's, with 100 Continue sent once it wants the body.

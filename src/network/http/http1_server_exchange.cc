@@ -95,6 +95,8 @@ Buffer Http1ServerExchange::AllocateBody(size_t size) {
   return session_.limits_.NewBody(size);
 }
 
+Budget* Http1ServerExchange::body_budget() const { return session_.limits_.body_budget; }
+
 std::span<std::byte> Http1ServerExchange::BodyRoom(size_t expected) {
   if (aborted_) return {};
   const std::span<std::byte> room = receiver_->BodyRoom(expected);

@@ -64,6 +64,7 @@ class ServerStream final : public Http2Stream, public ResponseSender {
     EndStarving();
     return core_.limits().NewBody(size);
   }
+  Budget* body_budget() const override { return core_.limits().body_budget; }
   size_t unsent_bytes() const override { return output_bytes(); }
 
   void OnSendRoom() override {

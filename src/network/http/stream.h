@@ -70,6 +70,9 @@ class ResponseSender {
   // gets none within Limits::budget_wait_max is refused by the session.
   virtual Buffer AllocateBody(size_t size) { return Buffer::Allocate(size); }
 
+  // That budget, for bodies that come out of others; null: there is none.
+  virtual Budget* body_budget() const { return nullptr; }
+
   // Bytes accepted and not yet handed to the transport. Above the session's high-water mark the
   // application should pause; OnSendRoom says when it has fallen below.
   virtual size_t unsent_bytes() const = 0;

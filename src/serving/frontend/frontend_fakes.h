@@ -88,7 +88,9 @@ class FakeSender final : public http::ResponseSender {
   void Reset(uint32_t) override {}
   void ResumeBody() override { ++resumed; }
   size_t unsent_bytes() const override { return unsent; }
+  Budget* body_budget() const override { return budget; }
 
+  Budget* budget = nullptr;
   bool finished = false;
   int resumed = 0;
   size_t unsent = 0;

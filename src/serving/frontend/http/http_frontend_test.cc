@@ -26,6 +26,7 @@ class HttpFrontendTest : public ::testing::Test {
     if (length_known && !body.empty()) head.content_length = body.size();
     head.has_body = !body.empty();
     sender = std::make_unique<FakeSender>();
+    sender->budget = budget;
     receiver = handler->OnRequest(std::move(head), *sender);
     constexpr size_t kStep = 1000;
     while (!body.empty() && sender->answers == 0) {
@@ -43,6 +44,7 @@ class HttpFrontendTest : public ::testing::Test {
   FakeCore core;
   FakeLoop loop;
   FakeExecutor blocking;
+  Budget* budget = nullptr;
   HttpFrontendOptions options{.body_bytes_max = 100'000};
   std::unique_ptr<http::RequestHandler> handler = NewHttpFrontend(core, loop, blocking, options);
   std::unique_ptr<FakeSender> sender;
@@ -276,6 +278,27 @@ TEST_F(HttpFrontendTest, CompressesBothWays) {
   Send("POST", "/v2/models/echo/infer", kInfer, {{"content-encoding", "br"}});
   EXPECT_EQ(Got(), R"(501 {"error":"Unsupported compression type"})");
   EXPECT_EQ(sender->headers["accept-encoding"], "gzip, deflate");
+}
+
+TEST_F(HttpFrontendTest, DecompressedBodiesAreInTheBudget) {
+  Budget bodies(1000);
+  budget = &bodies;
+  const auto zipped = [](std::string_view text) {
+    return Flatten(http::Compress(http::Encoding::kGzip, {Buffer::Copy(text)}));
+  };
+  core.hold = true;
+  Send("POST", "/v2/models/echo/infer", zipped(kInfer).text(), {{"content-encoding", "gzip"}});
+  ASSERT_EQ(core.held.size(), 1u);
+  core.held.clear();
+  core.hold = false;
+  const std::string large = kInfer + std::string(5000, ' ');
+  Send("POST", "/v2/models/echo/infer", zipped(large).text(), {{"content-encoding", "gzip"}});
+  EXPECT_EQ(Got(), R"(503 {"error":"the server has no memory for the request's body now"})");
+  EXPECT_EQ(bodies.refusals(), 1u);
+  EXPECT_EQ(bodies.used(), 0u);
+  budget = nullptr;
+  Send("POST", "/v2/models/echo/infer", zipped(large).text(), {{"content-encoding", "gzip"}});
+  EXPECT_EQ(Got(), kAnswer);
 }
 
 TEST_F(HttpFrontendTest, BodiesHaveALimit) {

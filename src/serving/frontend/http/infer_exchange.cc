@@ -109,9 +109,10 @@ Status InferExchange::Begin(std::unique_ptr<InferenceRequest>& request) {
   Buffer body = TakeBody();
   Status decompressed;
   if (*content_encoding_ != http::Encoding::kIdentity) {
-    Result<Buffer> plain =
-        http::Decompress(*content_encoding_, body.text(), door_.options.body_bytes_max);
+    Result<Buffer> plain = http::Decompress(*content_encoding_, body.text(),
+                                            door_.options.body_bytes_max, sender_.body_budget());
     decompressed = plain.status();
+    if (decompressed.code() == StatusCode::kUnavailable) return decompressed;
     body = plain.ok() ? std::move(plain).value() : Buffer();
     // Triton goes on with an empty body here, so what it says comes from the raw form below; only
     // where that could succeed our own words are needed.
