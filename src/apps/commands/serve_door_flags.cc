@@ -174,6 +174,10 @@ void AddGrpcFlags(FlagSet& flags, ServeOptions& options) {
                                                 {"high", http::Effort::kHigh}},
                                                &options.grpc_compression),
             "Compress the answers to inferences for clients that take it.");
+  flags.Add("grpc-load-report", &options.grpc_load_report,
+            "End every inference call with a load report (ORCA, endpoint-load-metrics-bin), as the "
+            "balancers of gRPC's libraries and Envoy read it. Without it, only who sends "
+            "endpoint-load-metrics-format: bin, text or json is told.");
   AddTlsFlags(flags, "grpc", options.grpc_tls);
   AddKeepaliveFlags(flags, options.grpc_limits);
   AddGrpcIndifferentFlags(flags);

@@ -145,6 +145,8 @@ Status ServeDoors::OpenGrpc() {
   GrpcFrontendOptions frontend;
   frontend.server_id = options_.server_id;
   frontend.compression = options_.grpc_compression;
+  frontend.load_reporter = &load_reporter_;
+  frontend.load_report_always = options_.grpc_load_report;
   frontend.forwarded_headers = options_.grpc_forwarded_headers;
   frontend.restricted = options_.grpc_restricted;
   if (options_.allow_client_shm) frontend.shared_memory = &regions_;

@@ -63,6 +63,7 @@ struct ServeOptions {
   uint16_t grpc_port = 8001;
   bool reuse_grpc_port = false;
   std::optional<http::Effort> grpc_compression;
+  bool grpc_load_report = false;  // Ours: --grpc-load-report.
   HeaderForwarding grpc_forwarded_headers;
   RestrictedApis grpc_restricted;
   DoorTls grpc_tls;

@@ -108,6 +108,7 @@ constexpr std::string_view kOurFlags[] = {
     "http-server-cert",   "http-server-key",        "http-root-cert",
     "metrics-use-ssl",    "metrics-use-ssl-mutual", "metrics-server-cert",
     "metrics-server-key", "metrics-root-cert",      "gpus",
+    "grpc-load-report",
 };
 
 struct Parsed {

@@ -49,10 +49,10 @@ void GrpcFinish(ResponseSender& sender, const Status& status, const Headers* tra
 }
 
 void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial,
-                 GrpcCompression compression) {
+                 GrpcCompression compression, const Headers* trailers) {
   GrpcStart(sender, initial, compression);
   GrpcWrite(sender, std::move(message), compression);
-  GrpcFinish(sender, Status());
+  GrpcFinish(sender, Status(), trailers);
 }
 
 void GrpcRespondError(ResponseSender& sender, const Status& error, const Headers* trailers) {

@@ -15,7 +15,7 @@ namespace tepal::http {
 // Answers: one message and OK, or an error without a message. `initial`, `trailers`: further
 // metadata; grpc-status-details-bin is passed on like any other.
 void GrpcRespond(ResponseSender& sender, BufferList message, const Headers* initial = nullptr,
-                 GrpcCompression compression = {});
+                 GrpcCompression compression = {}, const Headers* trailers = nullptr);
 void GrpcRespondError(ResponseSender& sender, const Status& error,
                       const Headers* trailers = nullptr);
 

@@ -32,6 +32,10 @@ std::optional<LoadReportFormat> AskedLoadReport(std::optional<std::string_view> 
   return std::nullopt;
 }
 
+bool AsksBinaryLoadReport(std::optional<std::string_view> header) {
+  return header.has_value() && EqualsIgnoreCase(*header, "bin");
+}
+
 LoadReporter::LoadReporter(ServerCore& core, Function<Duration()> processor_time, double cores)
     : core_(core), processor_time_(std::move(processor_time)), cores_(cores) {}
 

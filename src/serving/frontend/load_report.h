@@ -26,6 +26,9 @@ enum class LoadReportFormat { kText, kJson };
 // do not know, as Triton has it.
 std::optional<LoadReportFormat> AskedLoadReport(std::optional<std::string_view> header);
 
+// Asked for over gRPC alone, where -bin metadata carries bytes.
+bool AsksBinaryLoadReport(std::optional<std::string_view> header);
+
 class LoadReporter {
  public:
   static constexpr Duration kReportAge = 100ms;

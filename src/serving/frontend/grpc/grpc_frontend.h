@@ -16,6 +16,7 @@
 #include "network/http/compression.h"
 #include "network/http/stream.h"
 #include "serving/frontend/header_forwarding.h"
+#include "serving/frontend/load_report.h"
 #include "serving/frontend/restricted_apis.h"
 #include "serving/frontend/trace_settings.h"
 #include "serving/server_core/server_core.h"
@@ -29,6 +30,8 @@ struct GrpcFrontendOptions {
   size_t message_bytes_max = 2147483647;  // As Triton's: what a 32-bit size can say.
   // Of answers to inferences, for clients that take it (--grpc-infer-response-compression-level).
   std::optional<http::Effort> compression{};
+  LoadReporter* load_reporter = nullptr;  // Null: nobody is told.
+  bool load_report_always = false;        // Every inference, not only those that ask.
   HeaderForwarding forwarded_headers{};
   RestrictedApis restricted{};
   // What the HTTP door has too: regions that tensors may lie in, null where clients may not

@@ -114,5 +114,41 @@ TEST_F(GrpcFrontendTest, LoadsAndUnloads) {
   EXPECT_EQ(Got(), "3 invalid value type for load parameter 'config', expected string_param.");
 }
 
+TEST_F(GrpcFrontendTest, TellsItsLoadInTrailers) {
+  LoadReporter reporter(
+      core, [] { return Duration{}; }, 1);
+  GrpcFrontendOptions options;
+  options.load_reporter = &reporter;
+  handler = NewGrpcFrontend(core, loop, blocking, options);
+  CallService("ModelInfer", InferMessage("echo"));
+  loop.RunAll();
+  EXPECT_EQ(sender->headers.at("grpc-status"), "0");
+  EXPECT_FALSE(sender->headers.contains("endpoint-load-metrics-bin"));
+  for (const auto& [format, field] :
+       {std::pair("text", "endpoint-load-metrics"), std::pair("JSON", "endpoint-load-metrics"),
+        std::pair("bin", "endpoint-load-metrics-bin")}) {
+    http::Headers metadata;
+    metadata.Add("endpoint-load-metrics-format", format);
+    CallWith("/inference.GRPCInferenceService/ModelInfer", InferMessage("echo"), metadata);
+    loop.RunAll();
+    EXPECT_TRUE(sender->headers.contains(field)) << format;
+    CallWith("/inference.GRPCInferenceService/ModelInfer", InferMessage("none"), metadata);
+    EXPECT_TRUE(sender->headers.contains(field)) << format;
+  }
+  options.load_report_always = true;
+  handler = NewGrpcFrontend(core, loop, blocking, options);
+  for (const char* method : {"ModelInfer", "ModelStreamInfer"}) {
+    Begin(std::string("/inference.GRPCInferenceService/") + method);
+    ASSERT_TRUE(SendMessage(InferMessage("echo")));
+    receiver->OnRequestEnd({});
+    loop.RunAll();
+    http::Headers trailers;
+    trailers.Add("endpoint-load-metrics-bin", sender->headers.at("endpoint-load-metrics-bin"));
+    const auto reports = http::ReadBinaryMetadata(trailers, "endpoint-load-metrics-bin");
+    ASSERT_EQ(reports.size(), 1u);
+    EXPECT_EQ(reports[0], reporter.Binary(loop.Now())) << method;
+  }
+}
+
 }  // namespace
 }  // namespace tepal

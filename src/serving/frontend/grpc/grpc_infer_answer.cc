@@ -11,14 +11,15 @@ void GrpcInferAnswer::Send(http::ResponseSender& sender, const InferenceResponse
   kserve::ClassLabels labels = Labels();
   Result<BufferList> message = kserve::WriteGrpcInferResponse(response, form, batched(), labels);
   if (message.ok()) {
-    http::GrpcRespond(sender, std::move(message).value(), nullptr, compression_);
+    http::GrpcRespond(sender, std::move(message).value(), nullptr, compression_,
+                      load_.Trailers(loop_.Now()));
   } else {
     SendError(sender, message.status());
   }
 }
 
 void GrpcInferAnswer::SendError(http::ResponseSender& sender, const Status& error) {
-  http::GrpcRespondError(sender, error);
+  http::GrpcRespondError(sender, error, load_.Trailers(loop_.Now()));
 }
 
 }  // namespace tepal

@@ -5,7 +5,9 @@
 #include <memory>
 #include <utility>
 
+#include "core/env/event_loop.h"
 #include "network/http/grpc.h"
+#include "serving/frontend/grpc/grpc_load_report.h"
 #include "serving/frontend/pending_answer.h"
 
 namespace tepal {
@@ -13,8 +15,11 @@ namespace tepal {
 class GrpcInferAnswer final : public PendingAnswer {
  public:
   GrpcInferAnswer(std::shared_ptr<CompletionQueue> queue, http::ResponseSender& sender,
-                  http::GrpcCompression compression)
-      : PendingAnswer(std::move(queue), sender), compression_(compression) {}
+                  http::GrpcCompression compression, GrpcLoadReport load, env::EventLoop& loop)
+      : PendingAnswer(std::move(queue), sender),
+        compression_(compression),
+        load_(std::move(load)),
+        loop_(loop) {}
 
  protected:
   void Send(http::ResponseSender& sender, const InferenceResponse& response) override;
@@ -22,6 +27,8 @@ class GrpcInferAnswer final : public PendingAnswer {
 
  private:
   const http::GrpcCompression compression_;
+  GrpcLoadReport load_;
+  env::EventLoop& loop_;
 };
 
 }  // namespace tepal

@@ -10,7 +10,9 @@ GrpcInferExchange::GrpcInferExchange(const GrpcInferDoor& door, const http::Requ
       call_(door, head),
       answer_(std::make_shared<GrpcInferAnswer>(
           door.completions, sender,
-          http::GrpcAnswerCompression(head.headers, door.options.compression))),
+          http::GrpcAnswerCompression(head.headers, door.options.compression),
+          GrpcLoadReport(door.options.load_reporter, door.options.load_report_always, head.headers),
+          door.loop)),
       unary_(head, sender, door.options.message_bytes_max,
              [this](const Buffer& message) { Begin(message); }) {}
 

@@ -12,6 +12,7 @@ GrpcStreamExchange::GrpcStreamExchange(const GrpcInferDoor& door, const http::Re
       call_(door, head),
       ends_on_error_(head.headers.Get("triton_grpc_error") == "true"),
       compression_(http::GrpcAnswerCompression(head.headers, door.options.compression)),
+      load_(door.options.load_reporter, door.options.load_report_always, head.headers),
       sender_(sender),
       stream_(head, sender, door.options.message_bytes_max,
               {.on_message = [this](const Buffer& message) { OnMessage(message); },
@@ -87,9 +88,10 @@ void GrpcStreamExchange::End(const Status& status) {
   Cancel();
   // What the client still sends is read and thrown away.
   if (paused_) stream_.Resume();
-  if (!started_ && !status.ok()) return http::GrpcRespondError(sender_, status);
+  const http::Headers* const trailers = load_.Trailers(door_.loop.Now());
+  if (!started_ && !status.ok()) return http::GrpcRespondError(sender_, status, trailers);
   if (!started_) http::GrpcStart(sender_, nullptr, compression_);
-  http::GrpcFinish(sender_, status);
+  http::GrpcFinish(sender_, status, trailers);
 }
 
 }  // namespace tepal

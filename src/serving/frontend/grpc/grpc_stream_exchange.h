@@ -17,6 +17,7 @@
 
 #include "network/http/grpc.h"
 #include "serving/frontend/grpc/grpc_infer_call.h"
+#include "serving/frontend/grpc/grpc_load_report.h"
 #include "serving/frontend/grpc/grpc_stream_answer.h"
 
 namespace tepal {
@@ -56,6 +57,7 @@ class GrpcStreamExchange final : public http::RequestReceiver {
   const GrpcInferCall call_;
   const bool ends_on_error_;
   const http::GrpcCompression compression_;
+  GrpcLoadReport load_;
   http::ResponseSender& sender_;
   std::deque<std::shared_ptr<GrpcStreamAnswer>> answers_;  // In order of the requests.
   size_t request_bytes_ = 0;
