@@ -21,18 +21,12 @@ struct Refusal {
 };
 
 const Refusal kRefusals[] = {
-    {"model-load-retry-count",
-     "a failed load is not tried again; load the model by request",
-     {"0"}},
     {"sagemaker-port", kNoSageMaker, {"8080"}},
     {"sagemaker-safe-port-range", kNoSageMaker, {""}},
     {"sagemaker-thread-count", kNoSageMaker, {"8"}},
     {"vertex-ai-port", kNoVertex, {"8080"}},
     {"vertex-ai-thread-count", kNoVertex, {"8"}},
     {"vertex-ai-default-model", kNoVertex, {""}},
-    {"metrics-config",
-     "summaries and histograms of latency are not reported yet",
-     {"counter_latencies=true", "histogram_latencies=false", "summary_latencies=false"}},
     {"trace-config", kNoTrace, {"level=OFF", "mode=triton", "rate=1000", "count=-1"}},
     {"repoagent-directory", "repository agents are not loaded", {"/opt/tritonserver/repoagents"}},
     {"cache-config", kNoCache, {}},

@@ -183,6 +183,49 @@ void AddGrpcFlags(FlagSet& flags, ServeOptions& options) {
   AddGrpcIndifferentFlags(flags);
 }
 
+constexpr size_t kQuantilesMax = 32;
+
+// "0.5:0.05,0.9:0.01": Triton's, with the error that its estimate may have, which is not needed.
+Status ReadQuantiles(std::string_view text, std::vector<double>& quantiles) {
+  std::vector<double> read;
+  for (const std::string_view item : Split(text, ',')) {
+    const size_t colon = item.find(':');
+    const auto quantile = ParseNumber<double>(item.substr(0, colon));
+    const bool exact = colon == std::string_view::npos;
+    const auto error = exact ? 0 : ParseNumber<double>(item.substr(colon + 1));
+    const auto in_range = [](std::optional<double> n) { return n && *n >= 0 && *n <= 1; };
+    if (!in_range(quantile) || !in_range(error) || read.size() == kQuantilesMax) {
+      return Expected(Concat("summary_quantiles=<quantile>:<error>,..., each from 0 to 1, at most ",
+                             kQuantilesMax));
+    }
+    read.push_back(*quantile);
+  }
+  quantiles = std::move(read);
+  return {};
+}
+
+// One setting; a flag for each.
+Status ReadMetricsConfig(std::string_view text, LatencyMetrics& latencies) {
+  const size_t equals = std::min(text.find('='), text.size());
+  const std::string_view setting = text.substr(0, equals);
+  const std::string_view value = text.substr(std::min(equals + 1, text.size()));
+  if (setting == "summary_quantiles") return ReadQuantiles(value, latencies.quantiles);
+  // There for decoupled models alone, which are not served yet.
+  bool histograms = false;
+  bool* const chosen = setting == "counter_latencies"     ? &latencies.counters
+                       : setting == "summary_latencies"   ? &latencies.summaries
+                       : setting == "histogram_latencies" ? &histograms
+                                                          : nullptr;
+  const auto on = options::ParseBool(value);
+  if (chosen == nullptr || !on) {
+    return Expected(
+        "counter_latencies, summary_latencies or histogram_latencies =true or =false, or "
+        "summary_quantiles=<quantile>:<error>,...");
+  }
+  *chosen = *on;
+  return {};
+}
+
 void AddMetricsFlags(FlagSet& flags, ServeOptions& options) {
   flags.Group("Metrics");
   flags.Add("allow-metrics", &options.allow_metrics, "Serve Prometheus metrics on /metrics.");
@@ -192,21 +235,35 @@ void AddMetricsFlags(FlagSet& flags, ServeOptions& options) {
   AddTlsFlags(flags, "metrics", options.metrics_tls);
   flags.Add("allow-gpu-metrics", &options.allow_gpu_metrics,
             "Report what NVML says of the GPUs in use (nv_gpu_*), where there are any.");
-  flags.Add("allow-cpu-metrics", Indifferent(true),
-            "Accepted in either position: no metrics of the host's CPUs are reported yet.");
-  flags.Add("metrics-interval-ms",
-            {.placeholder = "number",
-             .default_text = "2000",
+  flags.Add("allow-cpu-metrics", &options.allow_cpu_metrics,
+            "Report how busy the machine's processors are, and its memory (nv_cpu_*).");
+  flags.Add("metrics-config",
+            {.placeholder = "setting=value",
+             .default_text = "counter_latencies=true",
              .boolean = false,
-             .read = [&options](std::string_view text) -> Status {
-               constexpr double kDayMs = 24 * 3600 * 1000.0;
-               const auto interval = ParseNumber<double>(text);
-               if (!interval || !(*interval > 0)) return Expected("a number above 0");
-               options.metrics_interval = std::chrono::duration_cast<Duration>(
-                   std::chrono::duration<double, std::milli>(std::min(*interval, kDayMs)));
-               return {};
-             }},
-            "GPUs are asked at most this often; everything else is read when it is asked for.");
+             .read =
+                 [&options](std::string_view text) {
+                   return ReadMetricsConfig(text, options.latency_metrics);
+                 }},
+            "counter_latencies=false leaves out nv_inference_*_duration_us; summary_latencies=true "
+            "adds nv_inference_*_summary_us, with quantiles of the last minute as "
+            "summary_quantiles=0.5:0.05,0.9:0.01 says; histogram_latencies is accepted: Triton has "
+            "it for decoupled models only. May be repeated.");
+  flags.Add(
+      "metrics-interval-ms",
+      {.placeholder = "number",
+       .default_text = "2000",
+       .boolean = false,
+       .read = [&options](std::string_view text) -> Status {
+         constexpr double kDayMs = 24 * 3600 * 1000.0;
+         const auto interval = ParseNumber<double>(text);
+         if (!interval || !(*interval > 0)) return Expected("a number above 0");
+         options.metrics_interval = std::chrono::duration_cast<Duration>(
+             std::chrono::duration<double, std::milli>(std::min(*interval, kDayMs)));
+         return {};
+       }},
+      "GPUs and the host are asked at most this often; everything else is read when it is asked "
+      "for.");
 }
 
 }  // namespace

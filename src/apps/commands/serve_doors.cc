@@ -10,6 +10,7 @@
 #include "core/base/text.h"
 #include "core/gpu/gpu_metrics.h"
 #include "core/runtime/runtime.h"
+#include "core/telemetry/cpu_metrics.h"
 #include "serving/frontend/grpc/grpc_frontend.h"
 #include "serving/frontend/http/http_frontend.h"
 #include "serving/frontend/http/metrics_page.h"
@@ -120,9 +121,13 @@ Result<std::shared_ptr<net::TlsSource>> ServeDoors::OpenTls(const DoorTls& tls,
 }
 
 Status ServeDoors::OpenMetrics() {
-  AddInferenceMetrics(metrics_, core_);
+  AddInferenceMetrics(metrics_, core_, runtime::SystemClock(), options_.latency_metrics);
   AddBodyMetrics(metrics_, bodies_);
   AddPinnedMetrics(metrics_, pinned_);
+  if (options_.allow_cpu_metrics) {
+    telemetry::AddCpuMetrics(metrics_, runtime::SystemFileSystem(), runtime::SystemClock(),
+                             options_.metrics_interval);
+  }
   if (options_.allow_gpu_metrics) {
     gpu::AddGpuMetrics(metrics_, gpus_, runtime::SystemClock(), options_.metrics_interval);
   }

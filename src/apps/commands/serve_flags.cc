@@ -18,6 +18,7 @@ namespace {
 using options::FlagSet;
 
 constexpr char kEveryModel[] = "*";
+constexpr int kRetriesMax = 1000;
 
 // "onnxruntime,intra_op_thread_count=1", or ",key=value" and "key=value" for every backend.
 Status ReadBackendConfig(std::string_view text, ServerCoreOptions& core) {
@@ -87,6 +88,7 @@ Status CheckAll(ServeOptions& options) {
   RETURN_IF_ERROR(CheckStartupModels(options.core));
   RETURN_IF_ERROR(CheckConfigName(options.core.model_config_name));
   RETURN_IF_ERROR(CheckDoors(options));
+  options.core.keeps_latencies = options.latency_metrics.summaries;
   if (options.core.backend_directories.empty()) {
     options.core.backend_directories = DefaultBackendDirectories();
   }
@@ -170,6 +172,10 @@ void AddRepositoryFlags(FlagSet& flags, ServeOptions& options) {
   flags.Add("model-config-name", &core.model_config_name,
             "Read configs/<name>.pbtxt instead of config.pbtxt where a model has it.");
   flags.Add("model-load-thread-count", Threads(&core.load_threads), "Models loaded at a time.");
+  flags.Add("model-load-retry-count",
+            Whole(core.load_retries, 0, kRetriesMax,
+                  [&core](int64_t retries) { core.load_retries = static_cast<int>(retries); }),
+            "How often a model that fails to load is tried again, at once.");
   flags.Add("enable-peer-access", Indifferent(true),
             "Accepted in either position: the server itself copies nothing between GPUs.");
 }

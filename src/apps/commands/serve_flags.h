@@ -14,6 +14,7 @@
 #include "network/http/compression.h"
 #include "network/http/session.h"
 #include "serving/frontend/header_forwarding.h"
+#include "serving/frontend/http/metrics_page.h"
 #include "serving/frontend/restricted_apis.h"
 #include "serving/server_core/server_core.h"
 
@@ -74,6 +75,8 @@ struct ServeOptions {
 
   bool allow_metrics = true;
   bool allow_gpu_metrics = true;
+  bool allow_cpu_metrics = true;
+  LatencyMetrics latency_metrics;  // --metrics-config
   Duration metrics_interval = 2s;  // --metrics-interval-ms
   std::string metrics_address;     // Empty: http_address.
   uint16_t metrics_port = 8002;

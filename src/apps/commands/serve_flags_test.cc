@@ -201,6 +201,34 @@ TEST(ServeFlagsTest, GrpcConnections) {
   EXPECT_FALSE(ParseWith({"--grpc-keepalive-time=0"}).status.ok());
 }
 
+TEST(ServeFlagsTest, MetricsOfLatencies) {
+  const Parsed initial = ParseWith({"--metrics-config=counter_latencies=true"});
+  ASSERT_TRUE(initial.status.ok()) << initial.status.message();
+  EXPECT_TRUE(initial.options.latency_metrics.counters);
+  EXPECT_FALSE(initial.options.latency_metrics.summaries);
+  EXPECT_FALSE(initial.options.core.keeps_latencies);
+  EXPECT_TRUE(initial.options.allow_cpu_metrics);
+  const Parsed parsed =
+      ParseWith({"--metrics-config", "summary_latencies=true",
+                 "--metrics-config=summary_quantiles=0.5:0.05,0.99", "--metrics-config",
+                 "counter_latencies=false", "--metrics-config=histogram_latencies=true",
+                 "--allow-cpu-metrics=false"});
+  ASSERT_TRUE(parsed.status.ok()) << parsed.status.message();
+  EXPECT_FALSE(parsed.options.latency_metrics.counters);
+  EXPECT_TRUE(parsed.options.core.keeps_latencies);
+  EXPECT_EQ(parsed.options.latency_metrics.quantiles, (std::vector<double>{0.5, 0.99}));
+  EXPECT_FALSE(parsed.options.allow_cpu_metrics);
+  for (const char* bad :
+       {"summary_latencies", "summary_latencies=maybe", "latencies=true", "=true", "",
+        "summary_quantiles=", "summary_quantiles=1.5:0.1", "summary_quantiles=0.5:2",
+        "summary_quantiles=0.5:", "nan=1", "summary_quantiles=nan:0.1"}) {
+    const Status status = ParseWith({"--metrics-config", bad}).status;
+    EXPECT_TRUE(status.message().starts_with("flag --metrics-config: got '" + std::string(bad) +
+                                             "', expected "))
+        << bad << ": " << status.message();
+  }
+}
+
 TEST(ServeFlagsTest, GrpcCalls) {
   const Parsed parsed = ParseWith({"--grpc-infer-response-compression-level=HIGH",
                                    "--grpc-restricted-protocol=trace,logging:k=v",
@@ -266,6 +294,7 @@ TEST(ServeFlagsTest, FillsTheOptions) {
                                "false",
                                "--repository-poll-secs=1",
                                "--model-load-thread-count=2",
+                               "--model-load-retry-count=3",
                                "--model-config-name=h100",
                                "--disable-auto-complete-config",
                                "--backend-directory=/backends",
@@ -293,6 +322,7 @@ TEST(ServeFlagsTest, FillsTheOptions) {
   EXPECT_FALSE(options.core.exit_on_error);
   EXPECT_EQ(options.core.poll_interval, 1s);
   EXPECT_EQ(options.core.load_threads, 2);
+  EXPECT_EQ(options.core.load_retries, 3);
   EXPECT_EQ(options.core.model_config_name, "h100");
   EXPECT_FALSE(options.core.auto_complete_config);
   EXPECT_EQ(options.core.backend_directories, std::vector<std::string>{"/backends"});
@@ -311,6 +341,7 @@ TEST(ServeFlagsTest, DefaultsAreTritons) {
   EXPECT_EQ(parsed.options.http_body_bytes_max, 64u << 20);
   EXPECT_TRUE(parsed.options.core.auto_complete_config);
   EXPECT_EQ(parsed.options.core.load_threads, 4);
+  EXPECT_EQ(parsed.options.core.load_retries, 0);
   EXPECT_EQ(parsed.options.core.poll_interval, 15s);
   EXPECT_EQ(parsed.options.core.backend_directories.size(), 2u);
 }

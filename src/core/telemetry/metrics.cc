@@ -16,12 +16,12 @@ unsigned ThreadCell() {
 }
 
 // Buckets: 0..7 exactly, then eight to each power of two.
-static int BucketOf(int64_t microseconds) {
+int LatencyHistogram::BucketOf(int64_t microseconds) {
   const auto value = static_cast<uint64_t>(std::max<int64_t>(microseconds, 0));
   if (value < 8) return static_cast<int>(value);
   const int exponent = static_cast<int>(std::bit_width(value)) - 4;  // value >> exponent is 8..15.
   const int bucket = (exponent + 1) * 8 + static_cast<int>((value >> exponent) - 8);
-  return std::min(bucket, LatencyHistogram::kBuckets - 1);
+  return std::min(bucket, kBuckets - 1);
 }
 
 int64_t LatencyHistogram::ValueOf(int bucket) {
@@ -116,8 +116,7 @@ void PrometheusWriter::Sample(const Labels& labels, double value) {
 }
 
 void PrometheusWriter::Sample(const Labels& labels, uint64_t value) {
-  AppendSeries(text_, name_, "", labels);
-  text_ += Concat(value, "\n");
+  SuffixedSample("", labels, value);
 }
 
 void PrometheusWriter::Sample(const Labels& labels, int64_t value) {
@@ -129,6 +128,12 @@ void PrometheusWriter::SuffixedSample(std::string_view suffix, const Labels& lab
   AppendSeries(text_, name_, suffix, labels);
   AppendValue(text_, value);
   text_.push_back('\n');
+}
+
+void PrometheusWriter::SuffixedSample(std::string_view suffix, const Labels& labels,
+                                      uint64_t value) {
+  AppendSeries(text_, name_, suffix, labels);
+  text_ += Concat(value, "\n");
 }
 
 struct MetricsRegistry::Impl {

@@ -67,6 +67,7 @@ class LatencyHistogram {
   std::array<uint64_t, kBuckets> Read() const;
   static int64_t ValueOf(int bucket);  // Its middle, in microseconds.
   static int64_t QuantileOf(const std::array<uint64_t, kBuckets>& counts, double q);
+  static int BucketOf(int64_t microseconds);
 
  private:
   std::array<std::atomic<uint64_t>, kBuckets> counts_{};
@@ -84,6 +85,7 @@ class PrometheusWriter {
   void Sample(const Labels& labels, int64_t value);
   // For `_bucket`, `_sum`, `_count` of the current family.
   void SuffixedSample(std::string_view suffix, const Labels& labels, double value);
+  void SuffixedSample(std::string_view suffix, const Labels& labels, uint64_t value);
   std::string Take() { return std::move(text_); }
 
  private:

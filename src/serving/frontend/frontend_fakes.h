@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/env/clock.h"
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
 #include "network/http/stream.h"
@@ -57,6 +58,12 @@ class FakeLoop final : public env::EventLoop {
   bool in_loop = true;
 };
 
+class FakeClock final : public env::Clock {
+ public:
+  Instant Now() const override { return Instant(5s); }
+  WallTime WallNow() const override { return WallTime(5s); }
+};
+
 class FakeExecutor final : public env::Executor {
  public:
   void Execute(Function<void()> task) override { task(); }
@@ -73,7 +80,10 @@ class FakeSender final : public http::ResponseSender {
     pieces = std::move(body);
     text = std::string(Flatten(pieces).text());
   }
-  void Start(http::ResponseHead head) override { Respond(std::move(head), {}); }
+  void Start(http::ResponseHead head) override {
+    started = true;
+    Respond(std::move(head), {});
+  }
   void Write(BufferList body) override {
     pieces.insert(pieces.end(), body.begin(), body.end());
     text = std::string(Flatten(pieces).text());
@@ -90,7 +100,11 @@ class FakeSender final : public http::ResponseSender {
   size_t unsent_bytes() const override { return unsent; }
   Budget* body_budget() const override { return budget; }
 
+  // The whole answer is there.
+  bool done() const { return finished || (answers > 0 && !started); }
+
   Budget* budget = nullptr;
+  bool started = false;
   bool finished = false;
   int resumed = 0;
   size_t unsent = 0;
@@ -103,7 +117,8 @@ class FakeSender final : public http::ResponseSender {
 
 class FakeModel final : public ServedModel {
  public:
-  explicit FakeModel(std::string name) {
+  explicit FakeModel(std::string name, bool keeps_latencies = false)
+      : statistics_(keeps_latencies) {
     config_.name = std::move(name);
     config_.inputs = {{.name = "X", .type = DataType::kFp32, .dims = {-1}, .reshape = {}}};
     config_.json = R"({"name":"echo"})";
@@ -122,7 +137,7 @@ class FakeModel final : public ServedModel {
 };
 
 // Serves "echo", which answers with its input "X" as output "Y", and "stream", which is decoupled.
-class FakeCore final : public ServerCore {
+class FakeCore : public ServerCore {
  public:
   FakeCore() { stream->config_.decoupled = true; }
 

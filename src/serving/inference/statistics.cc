@@ -120,6 +120,23 @@ void AddCell(const Cell& cell, ModelStatisticsSnapshot& sum) {
   cell.sizes.ForEach([&](const SizeCell& size) { AddBatches(size, sum.batches); });
 }
 
+struct Windows {
+  telemetry::LatencyWindow total, queue, compute_input, compute_infer, compute_output;
+
+  void Add(const ModelStatistics::Success& success) {
+    Record(total, success.total, success.ended);
+    Record(queue, success.queue, success.ended);
+    Record(compute_input, success.compute_input, success.ended);
+    Record(compute_infer, success.compute_infer, success.ended);
+    Record(compute_output, success.compute_output, success.ended);
+  }
+
+ private:
+  static void Record(telemetry::LatencyWindow& window, Duration took, WallTime ended) {
+    window.Record(std::chrono::duration_cast<std::chrono::microseconds>(took).count(), ended);
+  }
+};
+
 }  // namespace
 
 struct ModelStatistics::Impl {
@@ -132,9 +149,12 @@ struct ModelStatistics::Impl {
 
   std::array<Cell, kCells> cells;
   Guarded<std::map<std::string, Instance>> instances;  // Only grows.
+  std::unique_ptr<Windows> windows;                    // Null: not kept.
 };
 
-ModelStatistics::ModelStatistics() : impl_(std::make_unique<Impl>()) {}
+ModelStatistics::ModelStatistics(bool keeps_latencies) : impl_(std::make_unique<Impl>()) {
+  if (keeps_latencies) impl_->windows = std::make_unique<Windows>();
+}
 ModelStatistics::~ModelStatistics() = default;
 
 void ModelStatistics::AddSuccess(const Success& success) {
@@ -150,6 +170,7 @@ void ModelStatistics::AddSuccess(const Success& success) {
           .count());
   // Threads that share a cell may write a few microseconds out of order; the field is in ms.
   cell.last_inference_ms.store(ms, std::memory_order_relaxed);
+  if (impl_->windows != nullptr) impl_->windows->Add(success);
 }
 
 void ModelStatistics::AddFailure(FailureReason reason, Duration total) {
@@ -182,6 +203,14 @@ void ModelStatistics::AddPending(int64_t change) {
 
 void ModelStatistics::AddInFlight(int64_t change) {
   impl_->Mine().in_flight.fetch_add(change, std::memory_order_relaxed);
+}
+
+std::unique_ptr<RecentLatencies> ModelStatistics::Recent(WallTime now) const {
+  const Windows* const windows = impl_->windows.get();
+  if (windows == nullptr) return nullptr;
+  return std::make_unique<RecentLatencies>(RecentLatencies{
+      windows->total.Read(now), windows->queue.Read(now), windows->compute_input.Read(now),
+      windows->compute_infer.Read(now), windows->compute_output.Read(now)});
 }
 
 ModelStatisticsSnapshot ModelStatistics::Read() const {

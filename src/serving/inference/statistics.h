@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/base/time.h"
+#include "core/telemetry/latency_window.h"
 
 namespace tepal {
 
@@ -52,10 +53,16 @@ struct ModelStatisticsSnapshot {
   std::vector<InstanceSnapshot> instances;
 };
 
+// How long the successful requests of the last minute have taken, for quantiles.
+struct RecentLatencies {
+  telemetry::LatencyWindow::Counts total, queue, compute_input, compute_infer, compute_output;
+};
+
 // Thread-safe.
 class ModelStatistics {
  public:
-  ModelStatistics();
+  // `keeps_latencies`: also for Recent(), which costs 32 KiB and a few atomics a request.
+  explicit ModelStatistics(bool keeps_latencies = false);
   ~ModelStatistics();
 
   // One request has ended well. Durations are its own, also where it shared a batch.
@@ -88,6 +95,9 @@ class ModelStatistics {
   void AddInFlight(int64_t change);
 
   ModelStatisticsSnapshot Read() const;
+
+  // None where they are not kept.
+  std::unique_ptr<RecentLatencies> Recent(WallTime now) const;
 
  private:
   struct Impl;

@@ -33,6 +33,24 @@ TEST(ModelStatisticsTest, SuccessAddsToEveryPart) {
   EXPECT_EQ(read.fail.count, 0u);
 }
 
+TEST(ModelStatisticsTest, KeepsRecentLatenciesWhereAsked) {
+  const WallTime now{std::chrono::hours(1)};
+  EXPECT_EQ(ModelStatistics().Recent(now), nullptr);
+  ModelStatistics statistics(true);
+  statistics.AddSuccess({100us, 40us, 5us, 30us, 2us, now});
+  const auto recent = statistics.Recent(now + 1s);
+  ASSERT_NE(recent, nullptr);
+  const auto median = [](const auto& counts) {
+    return telemetry::LatencyHistogram::QuantileOf(counts, 0.5);
+  };
+  EXPECT_NEAR(static_cast<double>(median(recent->total)), 100, 7);
+  EXPECT_NEAR(static_cast<double>(median(recent->queue)), 40, 3);
+  EXPECT_EQ(median(recent->compute_input), 5);
+  EXPECT_NEAR(static_cast<double>(median(recent->compute_infer)), 30, 2);
+  EXPECT_EQ(median(recent->compute_output), 2);
+  EXPECT_EQ(median(statistics.Recent(now + 61s)->total), 0);
+}
+
 TEST(ModelStatisticsTest, FailuresCountByReason) {
   ModelStatistics statistics;
   statistics.AddFailure(FailureReason::kRejected, 5ns);

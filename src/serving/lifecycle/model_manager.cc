@@ -277,6 +277,11 @@ Result<std::vector<std::shared_ptr<LoadedVersion>>> ModelManager::BringUp(
   for (const int64_t version : versions) {
     telemetry::LogInfo(Concat("loading: ", opened.name, ":", version));
     auto one = BringUpOne(opened, version, labels);
+    for (int retry = 1; !one.ok() && retry <= options_.load_retries; ++retry) {
+      telemetry::LogWarning(Concat("loading: ", opened.name, ":", version, " again (", retry,
+                                   " of ", options_.load_retries, "): ", one.status().message()));
+      one = BringUpOne(opened, version, labels);
+    }
     if (!one.ok()) {
       if (auto table = table_.Lock(); table->IsLoading(opened.name, version)) {
         table->SetUnavailable(opened.name, version, one.status().message());
@@ -294,7 +299,7 @@ Result<std::vector<std::shared_ptr<LoadedVersion>>> ModelManager::BringUp(
 Result<std::shared_ptr<LoadedVersion>> ModelManager::BringUpOne(const OpenedModel& opened,
                                                                 int64_t version,
                                                                 const ModelLabels& labels) {
-  const auto statistics = std::make_shared<ModelStatistics>();
+  const auto statistics = std::make_shared<ModelStatistics>(options_.keeps_latencies);
   ASSIGN_OR_RETURN(auto resources, loader_->Load(opened, version, statistics));
   if (opened.staged != nullptr) {
     resources = std::make_unique<StagedResources>(opened.staged, std::move(resources));

@@ -35,7 +35,9 @@ class ModelManager {
     std::vector<std::string> startup_models;  // With kExplicit; {"*"}: all.
     bool exit_on_error = true;
     int load_threads = 4;
+    int load_retries = 0;  // Further tries of a version that fails to load.
     Duration poll_interval = 15s;
+    bool keeps_latencies = false;  // As ModelStatistics has it.
   };
   // Each outlives the manager.
   struct World {

@@ -112,6 +112,22 @@ TEST_F(ModelManagerTest, StartNamesEachModelThatFails) {
             "Request for unknown model: 'bad1' has no available versions");
 }
 
+TEST_F(ModelManagerTest, AVersionThatFailsIsTriedAgainAsOftenAsAsked) {
+  Add("m");
+  std::atomic<int> tries{0};
+  loader_.on_load = [&](const std::string&, int64_t) {
+    return ++tries < 3 ? Internal("not yet") : Status();
+  };
+  options_.load_retries = 1;
+  EXPECT_FALSE(Start().ok());
+  EXPECT_EQ(tries, 2);
+  tries = 0;
+  options_.load_retries = 2;
+  EXPECT_TRUE(Start().ok());
+  EXPECT_EQ(tries, 3);
+  EXPECT_TRUE(manager_->AllReady());
+}
+
 TEST_F(ModelManagerTest, ARepositoryThatCannotBeReadFailsStart) {
   repository_->broken = true;
   EXPECT_EQ(Start().message(), "the disk is gone");

@@ -121,6 +121,8 @@ Result<std::unique_ptr<ServerCore>> NewServerCoreOver(const ServerCoreOptions& o
   managing.exit_on_error = options.exit_on_error;
   managing.load_threads = options.load_threads;
   managing.poll_interval = options.poll_interval;
+  managing.load_retries = options.load_retries;
+  managing.keeps_latencies = options.keeps_latencies;
   ASSIGN_OR_RETURN(auto models,
                    ModelManager::Start(std::move(managing), std::move(repository),
                                        std::move(loader), {world.clock, world.threads}));

@@ -86,7 +86,9 @@ struct ServerCoreOptions {
   bool strict_readiness = true;
   bool exit_on_error = true;
   int load_threads = 4;
+  int load_retries = 0;  // Further tries of a version that fails to load.
   Duration poll_interval = 15s;
+  bool keeps_latencies = false;  // As ModelStatistics has it.
   std::string model_config_name;
   std::string staging_directory;  // For files of models that requests bring; empty: none are taken.
   std::map<std::string, std::map<std::string, std::string>> backend_config;  // "" is global.

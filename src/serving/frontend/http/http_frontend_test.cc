@@ -342,7 +342,8 @@ TEST_F(HttpFrontendTest, LoadsAndUnloads) {
 
 TEST_F(HttpFrontendTest, MetricsPage) {
   telemetry::MetricsRegistry registry;
-  AddInferenceMetrics(registry, core);
+  FakeClock clock;
+  AddInferenceMetrics(registry, core, clock);
   core.echo->config_.metric_tags = {{"team", "a"}};
   core.echo->statistics_.AddPending(2);
   core.echo->statistics_.AddFailure(FailureReason::kRejected, 1ms);
@@ -361,8 +362,39 @@ TEST_F(HttpFrontendTest, MetricsPage) {
         "# TYPE nv_inference_queue_duration_us counter\n", "tepal_inference_in_flight{"}) {
     EXPECT_NE(sender->text.find(line), std::string::npos) << line << sender->text;
   }
+  EXPECT_EQ(sender->text.find("summary"), std::string::npos);
   Send("GET", "/");
   EXPECT_EQ(sender->status, 404);
+}
+
+TEST_F(HttpFrontendTest, MetricsOfLatenciesAreChosen) {
+  core.echo = std::make_shared<FakeModel>("echo", true);
+  telemetry::MetricsRegistry registry;
+  FakeClock clock;
+  AddInferenceMetrics(registry, core, clock,
+                      {.counters = false, .summaries = true, .quantiles = {0.5, 0.999}});
+  const std::string none = registry.Text();
+  EXPECT_NE(none.find("nv_inference_request_summary_us_count{model=\"echo\",version=\"1\"} 0\n"),
+            std::string::npos)
+      << none;
+  EXPECT_NE(none.find("{model=\"echo\",version=\"1\",quantile=\"0.5\"} NaN\n"), std::string::npos);
+  for (int i = 1; i <= 100; ++i) {
+    const Duration took = i * std::chrono::microseconds(10);
+    core.echo->statistics_.AddSuccess({took, 1us, 2us, 3us, 4us, clock.WallNow()});
+  }
+  const std::string page = registry.Text();
+  for (const char* line :
+       {"# TYPE nv_inference_request_summary_us summary\n"
+        "nv_inference_request_summary_us_count{model=\"echo\",version=\"1\"} 100\n"
+        "nv_inference_request_summary_us_sum{model=\"echo\",version=\"1\"} 50500\n"
+        "nv_inference_request_summary_us{model=\"echo\",version=\"1\",quantile=\"0.5\"} 496\n"
+        "nv_inference_request_summary_us{model=\"echo\",version=\"1\",quantile=\"0.999\"} 992\n",
+        "nv_inference_compute_output_summary_us{model=\"echo\",version=\"1\",quantile=\"0.5\"} "
+        "4\n"}) {
+    EXPECT_NE(page.find(line), std::string::npos) << line << page;
+  }
+  EXPECT_EQ(page.find("nv_inference_request_duration_us"), std::string::npos);
+  EXPECT_NE(page.find("nv_inference_count{"), std::string::npos);
 }
 
 }  // namespace

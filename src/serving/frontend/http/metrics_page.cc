@@ -1,6 +1,7 @@
 #include "serving/frontend/http/metrics_page.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@ using telemetry::PrometheusWriter;
 struct Row {
   Labels labels;
   ModelStatisticsSnapshot statistics;
+  std::unique_ptr<RecentLatencies> recent;
 };
 
 constexpr uint64_t kNanosecondsPerMicrosecond = 1000;
@@ -32,12 +34,15 @@ constexpr CounterFamily kSuccess = {
     "nv_inference_request_success", "Number of successful inference requests, all batch sizes",
     [](const ModelStatisticsSnapshot& s) { return s.success.count; }};
 
-constexpr CounterFamily kCounters[] = {
+constexpr CounterFamily kCounts[] = {
     {"nv_inference_count", "Number of inferences performed (does not include cached requests)",
      [](const ModelStatisticsSnapshot& s) { return s.inference_count; }},
     {"nv_inference_exec_count",
      "Number of model executions performed (does not include cached requests)",
      [](const ModelStatisticsSnapshot& s) { return s.execution_count; }},
+};
+
+constexpr CounterFamily kDurations[] = {
     {"nv_inference_request_duration_us",
      "Cumulative inference request duration in microseconds (includes cached requests)",
      [](const ModelStatisticsSnapshot& s) { return s.success.ns / kNanosecondsPerMicrosecond; }},
@@ -62,6 +67,32 @@ constexpr CounterFamily kCounters[] = {
      }},
 };
 
+struct SummaryFamily {
+  std::string_view name;
+  std::string_view help;
+  CountAndTime ModelStatisticsSnapshot::*sum;
+  telemetry::LatencyWindow::Counts RecentLatencies::*recent;
+};
+
+constexpr SummaryFamily kSummaries[] = {
+    {"nv_inference_request_summary_us",
+     "Summary of inference request duration in microseconds (includes cached requests)",
+     &ModelStatisticsSnapshot::success, &RecentLatencies::total},
+    {"nv_inference_queue_summary_us",
+     "Summary of inference queuing duration in microseconds (includes cached requests)",
+     &ModelStatisticsSnapshot::queue, &RecentLatencies::queue},
+    {"nv_inference_compute_input_summary_us",
+     "Cumulative compute input duration in microseconds (does not include cached requests)",
+     &ModelStatisticsSnapshot::compute_input, &RecentLatencies::compute_input},
+    {"nv_inference_compute_infer_summary_us",
+     "Cumulative compute inference duration in microseconds (does not include cached requests)",
+     &ModelStatisticsSnapshot::compute_infer, &RecentLatencies::compute_infer},
+    {"nv_inference_compute_output_summary_us",
+     "Cumulative inference compute output duration in microseconds (does not include cached "
+     "requests)",
+     &ModelStatisticsSnapshot::compute_output, &RecentLatencies::compute_output},
+};
+
 constexpr std::pair<FailureReason, std::string_view> kReasons[] = {
     {FailureReason::kRejected, "REJECTED"},
     {FailureReason::kCanceled, "CANCELED"},
@@ -75,13 +106,14 @@ Labels WithLabel(Labels labels, std::string_view name, std::string_view value) {
   return labels;
 }
 
-std::vector<Row> ReadModels(ServerCore& core) {
+std::vector<Row> ReadModels(ServerCore& core, WallTime now) {
   std::vector<Row> rows;
   for (const auto& model : core.Served()) {
     Labels labels = {{"model", model->name()}, {"version", std::to_string(model->version())}};
     for (const auto& [name, value] : model->config().metric_tags) labels.emplace_back(name, value);
     std::sort(labels.begin(), labels.end());
-    rows.push_back({std::move(labels), model->statistics().Read()});
+    rows.push_back(
+        {std::move(labels), model->statistics().Read(), model->statistics().Recent(now)});
   }
   return rows;
 }
@@ -112,6 +144,26 @@ void WriteGauges(PrometheusWriter& out, const std::vector<Row>& rows) {
              "Requests given to the scheduler and not answered yet, per model.",
              PrometheusWriter::Type::kGauge);
   for (const Row& row : rows) out.Sample(row.labels, row.statistics.in_flight);
+}
+
+void WriteSummary(PrometheusWriter& out, const SummaryFamily& family, const std::vector<Row>& rows,
+                  const std::vector<double>& quantiles) {
+  using telemetry::LatencyHistogram;
+  out.Family(family.name, family.help, PrometheusWriter::Type::kSummary);
+  for (const Row& row : rows) {
+    if (row.recent == nullptr) continue;
+    const CountAndTime& sum = row.statistics.*family.sum;
+    out.SuffixedSample("_count", row.labels, sum.count);
+    out.SuffixedSample("_sum", row.labels, sum.ns / kNanosecondsPerMicrosecond);
+    const telemetry::LatencyWindow::Counts& counts = (*row.recent).*family.recent;
+    const bool empty = std::all_of(counts.begin(), counts.end(), [](uint64_t n) { return n == 0; });
+    for (const double q : quantiles) {
+      Labels labels = row.labels;
+      labels.emplace_back("quantile", Concat(q));
+      out.Sample(labels, empty ? std::numeric_limits<double>::quiet_NaN()
+                               : static_cast<double>(LatencyHistogram::QuantileOf(counts, q)));
+    }
+  }
 }
 
 // Wall time, so that it tells the load of a part of a GPU too, of which nothing else does.
@@ -162,13 +214,22 @@ class MetricsFrontend final : public http::RequestHandler {
 
 }  // namespace
 
-void AddInferenceMetrics(telemetry::MetricsRegistry& registry, ServerCore& core) {
-  registry.Add([&core](PrometheusWriter& out) {
-    const std::vector<Row> rows = ReadModels(core);
+void AddInferenceMetrics(telemetry::MetricsRegistry& registry, ServerCore& core,
+                         const env::Clock& clock, const LatencyMetrics& latencies) {
+  registry.Add([&core, &clock, latencies](PrometheusWriter& out) {
+    const std::vector<Row> rows = ReadModels(core, clock.WallNow());
     WriteCounter(out, kSuccess, rows);
     WriteFailures(out, rows);
-    for (const CounterFamily& family : kCounters) WriteCounter(out, family, rows);
+    for (const CounterFamily& family : kCounts) WriteCounter(out, family, rows);
+    if (latencies.counters) {
+      for (const CounterFamily& family : kDurations) WriteCounter(out, family, rows);
+    }
     WriteGauges(out, rows);
+    if (latencies.summaries) {
+      for (const SummaryFamily& family : kSummaries) {
+        WriteSummary(out, family, rows, latencies.quantiles);
+      }
+    }
     WriteInstances(out, rows);
   });
 }
