@@ -24,7 +24,7 @@ def delay(milliseconds):
 class Server:
     """Serves `models`, a configuration for each name; flags may name {folder}; `environment` is added to the test's own."""
 
-    def __init__(self, *flags, models=None, environment=None):
+    def __init__(self, *flags, models=None, environment=None, command=None):
         self.folder = tempfile.TemporaryDirectory()
         for name, config in (models or {"echo": IDENTITY}).items():
             folder = pathlib.Path(self.folder.name) / "models" / name
@@ -35,7 +35,7 @@ class Server:
         self.log_path = pathlib.Path(self.folder.name) / "log"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [str(TEPAL), "serve", f"--model-repository={self.folder.name}/models", "--http-address=127.0.0.1", f"--http-port={ports[0]}",
+                [*(command or [str(TEPAL), "serve"]), f"--model-repository={self.folder.name}/models", "--http-address=127.0.0.1", f"--http-port={ports[0]}",
                  "--grpc-address=127.0.0.1", f"--grpc-port={ports[1]}", f"--metrics-port={ports[2]}", "--lame-duck-secs=0", *flags],
                 stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
         try:

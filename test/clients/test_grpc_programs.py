@@ -72,6 +72,19 @@ class Programs(unittest.TestCase):
         refused = self.grpcurl("inference.GRPCInferenceService/ModelMetadata", flags=["-d", '{"name": "nope"}'])
         self.assertIn("Code: NotFound", refused.stderr)
 
+    def test_load_reports_are_trailers(self):
+        method, given = "inference.GRPCInferenceService/ModelInfer", json.dumps(request([1] * 4, [1] * 4))
+        for form, trailer in (("bin", r"endpoint-load-metrics-bin: \S+"), ("text", r"endpoint-load-metrics: TEXT cpu_utilization="),
+                              ("json", r"endpoint-load-metrics: JSON \{"), (None, None)):
+            flags = ["-v", "-d", "@", *(["-rpc-header", f"endpoint-load-metrics-format: {form}"] if form else [])]
+            run = self.grpcurl(method, given=given, flags=flags)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            trailers = run.stdout.split("Response trailers received:")[1]
+            if trailer:
+                self.assertRegex(trailers, trailer)
+            else:
+                self.assertNotIn("load-metrics", trailers)
+
     def test_grpcurl_watches_health(self):
         run = self.grpcurl("grpc.health.v1.Health/Watch", flags=["-max-time", "0.5"])
         self.assertEqual(json.loads(run.stdout), {"status": "SERVING"})
