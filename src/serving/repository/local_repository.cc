@@ -67,6 +67,7 @@ class LocalRepository final : public ModelRepository {
       }
     }
     std::vector<ListedModel> models;
+    models.reserve(directories.size());
     for (const auto& [name, found] : directories) models.push_back(ListOne(name, found));
     return models;
   }

@@ -64,6 +64,7 @@ class ServerCoreImpl final : public ServerCore {
     Status status;
     for (int lookup = 0; lookup < kLookupsMax; ++lookup) {
       if (stopping_.load()) {
+        // What a scheduler refuses stays ours. NOLINTNEXTLINE(bugprone-use-after-move)
         return Unavailable(RequestIdPrefix(*request) + "Server is stopping");
       }
       ASSIGN_OR_RETURN(const auto model,
@@ -120,9 +121,9 @@ Result<std::unique_ptr<ServerCore>> NewServerCoreOver(const ServerCoreOptions& o
   managing.startup_models = options.startup_models;
   managing.exit_on_error = options.exit_on_error;
   managing.load_threads = options.load_threads;
-  managing.poll_interval = options.poll_interval;
   managing.load_retries = options.load_retries;
   managing.keeps_latencies = options.keeps_latencies;
+  managing.poll_interval = options.poll_interval;
   ASSIGN_OR_RETURN(auto models,
                    ModelManager::Start(std::move(managing), std::move(repository),
                                        std::move(loader), {world.clock, world.threads}));
