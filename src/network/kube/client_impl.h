@@ -14,7 +14,7 @@
 namespace tepal::kube {
 
 // Owned by the client and by the callbacks in progress, which hold it weakly.
-class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
+struct Client::Impl : public std::enable_shared_from_this<Client::Impl> {
  public:
   Impl(env::EventLoop& loop, World world, ClusterAccess access, Options options,
        std::unique_ptr<Credentials> credentials);

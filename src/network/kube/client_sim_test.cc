@@ -47,8 +47,6 @@ class OneAddress final : public net::Resolver {
 // ConfigMaps and Leases of any namespace, with history and watches; one loop.
 class ApiServer final : public http::RequestHandler {
  public:
-  explicit ApiServer(env::EventLoop& loop) : loop_(loop) {}
-
   std::string token = "first";
   int unauthorized = 0;
   int lists = 0;
@@ -210,7 +208,6 @@ class ApiServer final : public http::RequestHandler {
     watches_.push_back({&sender, alive, path});
   }
 
-  env::EventLoop& loop_;
   std::vector<Event> history_;
   std::map<std::string, uint64_t> versions_;
   std::vector<Watcher> watches_;
@@ -224,8 +221,8 @@ struct Scenario {
   explicit Scenario(uint64_t seed, sim::NetworkOptions network = {})
       : world(seed, network), loop(world.AddLoop()) {
     server.emplace(std::vector<env::EventLoop*>{&loop}, net::HttpServer::Options{},
-                   [this](env::EventLoop& on) {
-                     auto made = std::make_unique<ApiServer>(on);
+                   [this](env::EventLoop&) {
+                     auto made = std::make_unique<ApiServer>();
                      api = made.get();
                      return made;
                    });
