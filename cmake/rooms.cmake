@@ -13,6 +13,7 @@ if(TEPAL_TESTS)
   target_include_directories(tepal_sim PUBLIC ${CMAKE_SOURCE_DIR})
 endif()
 tepal_proto_library(tepal_proto_model_config core/proto/model_config.proto)
+tepal_proto_library(tepal_proto_kubelet core/proto/kubelet_device_plugin.proto core/proto/kubelet_pod_resources.proto)
 tepal_proto_descriptors(tepal_proto_descriptors core/proto/inference.proto core/proto/health.proto
   core/proto/reflection.proto core/proto/reflection_v1alpha.proto)
 tepal_room(core/proto              STANDS_ON base                        LINKS tepal_proto_model_config)
@@ -41,6 +42,7 @@ tepal_room(partitioning/mig        STANDS_ON gpu options json)
 tepal_room(serving/lifecycle       STANDS_ON repository scheduling backend)
 tepal_room(balancing/load_balancer STANDS_ON net json)
 tepal_room(serving/client          STANDS_ON net kserve image)
+tepal_room(partitioning/node_agent STANDS_ON mig kube proto              LINKS tepal_proto_kubelet)
 # 6
 tepal_room(serving/server_core     STANDS_ON lifecycle)
 tepal_room(balancing/discovery     STANDS_ON load_balancer)
@@ -52,7 +54,7 @@ tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling mig optio
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9
-tepal_room(apps/commands           STANDS_ON runtime options frontend gateway nginx_conf supervisor client mig)
+tepal_room(apps/commands           STANDS_ON runtime options frontend gateway nginx_conf supervisor client mig node_agent)
 
 # The whole-platform simulation puts the batcher beside the balancer and the supervisor.
 if(TARGET tepal_supervisor_test)
