@@ -25,6 +25,7 @@ constexpr Verb kVerbs[] = {
     {"checkpoint", RunMigCheckpoint, "what there is, with exact placements, into a file"},
     {"restore", RunMigRestore, "back to a checkpoint, or to what was before the last apply"},
     {"generate-config", RunMigGenerateConfig, "a configuration file for the GPUs that are here"},
+    {"agent", RunMigAgent, "on a Kubernetes node: follow its label; offer its GPUs"},
 };
 
 void PrintUsage(std::FILE* out) {

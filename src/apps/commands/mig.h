@@ -74,5 +74,6 @@ int RunMigList(Arguments words);
 int RunMigExport(Arguments words);
 int RunMigCheckpoint(Arguments words);
 int RunMigGenerateConfig(Arguments words);
+int RunMigAgent(Arguments words);
 
 }  // namespace tepal::commands
