@@ -2,7 +2,7 @@
 
 preset ?= release
 
-.PHONY: help setup build demo up test test-peers test-kubernetes package test-fresh bench fuzz fmt lint tidy clean
+.PHONY: help setup build demo up test test-soak test-peers test-kubernetes package test-fresh bench fuzz fmt lint tidy clean
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -29,6 +29,11 @@ test: ## Everything CI runs: unit tests, simulations, real clients, conformance,
 test-peers: ## Real Triton, its perf_analyzer and python backend, Debian's LibTorch: what `make test` has no room for
 	@tools/setup peers
 	@test/peers/run.sh
+
+test-soak: ## A million requests through the balancer while servers are killed, frozen, rolled and replaced
+	@tools/setup test
+	@tools/build all
+	@.cache/venv/bin/python test/balancer/chaos.py
 
 test-kubernetes: ## A real two-node Kubernetes, up and down again: our client, agent and device plugin on it (root)
 	@test/kubernetes/run.sh

@@ -29,6 +29,7 @@ tepal_room(core/gpu                STANDS_ON buffer env telemetry         LINKS 
 tepal_room(serving/model_config    STANDS_ON tensor proto json)
 tepal_room(serving/inference       STANDS_ON tensor telemetry)
 # 4
+tepal_room(serving/kserve_wire     STANDS_ON json)
 tepal_room(serving/kserve          STANDS_ON inference model_config http proto json)
 tepal_room(serving/shared_memory   STANDS_ON inference env gpu)
 tepal_room(serving/image           STANDS_ON tensor                      LINKS PkgConfig::jpeg PkgConfig::png)
@@ -40,7 +41,7 @@ tepal_room(network/kube            STANDS_ON net json options)
 tepal_room(partitioning/mig        STANDS_ON gpu options json)
 # 5
 tepal_room(serving/lifecycle       STANDS_ON repository scheduling backend)
-tepal_room(balancing/load_balancer STANDS_ON net json)
+tepal_room(balancing/load_balancer STANDS_ON net kserve_wire json        LINKS PkgConfig::re2)
 tepal_room(serving/client          STANDS_ON net kserve image)
 tepal_room(partitioning/node_agent STANDS_ON mig kube proto              LINKS tepal_proto_kubelet)
 # 6

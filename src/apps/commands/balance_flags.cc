@@ -28,7 +28,18 @@ void AddPoolFlags(options::FlagSet& set, BalanceFlags& flags) {
   set.Add("queue-time-max", &pool.queue_time_max, "how long a request may wait");
   set.Group("Health");
   set.Add("health-check", &pool.health.enabled, "check endpoints actively");
-  set.Add("health-path", &pool.health.path, "GET this; status 200 passes");
+  set.Add(
+      "health-type", &flags.health_type,
+      "http, grpc (grpc.health.v1) or kserve (gRPC: ServerReady, or ModelReady of the service)");
+  set.Add("health-path", &pool.health.path, "GET this (http)");
+  set.Add("health-statuses", &flags.health_statuses, "these pass, as 200-299,304 (http)");
+  set.Add("health-body", &pool.health.match.body,
+          "the body must match this regular expression (http)");
+  set.Add("health-service", &pool.health.service,
+          "service (grpc) or model (kserve) to ask about; the whole server without it");
+  set.Add("health-grpc-status", &pool.health.grpc_status,
+          "passes as well; 12: servers without that service are healthy");
+  set.Add("health-port", &pool.health.port, "ask there; 0: the endpoint's own port");
   set.Add("health-interval", &pool.health.interval, "from one check to the next");
   set.Add("health-time-max", &pool.health.time_max, "a check without answer fails then");
   set.Add("ejection", &pool.ejection.enabled,
@@ -125,10 +136,27 @@ Result<gateway::EndpointConfig> ReadEndpoint(std::string_view text) {
   return endpoint;
 }
 
+Status TakeHealth(const BalanceFlags& flags, lb::HealthCheck::Options& health) {
+  using Kind = lb::HealthCheck::Kind;
+  if (flags.health_type == "grpc") {
+    health.kind = Kind::kGrpcHealth;
+  } else if (flags.health_type == "kserve") {
+    health.kind = Kind::kKserve;
+  } else if (flags.health_type != "http") {
+    return InvalidArgument(
+        Concat("--health-type is '", flags.health_type, "', expected http, grpc or kserve"));
+  }
+  auto statuses = lb::HealthMatch::ParseStatuses(flags.health_statuses);
+  if (!statuses.ok()) return statuses.status().WithContext("--health-statuses");
+  health.match.statuses = std::move(*statuses);
+  return {};
+}
+
 Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
   gateway::GatewayConfig config = flags.gateway;
   gateway::PoolConfig pool = flags.pool;
   ASSIGN_OR_RETURN(pool.pool.policy, lb::ParseChoicePolicy(flags.policy));
+  RETURN_IF_ERROR(TakeHealth(flags, pool.pool.health));
   if (flags.in_flight_max > UINT32_MAX || flags.queue_size_max > UINT32_MAX) {
     return InvalidArgument(Concat("the largest count is ", UINT32_MAX));
   }

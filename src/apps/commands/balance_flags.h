@@ -23,6 +23,8 @@ struct BalanceFlags {
   std::string admin = "127.0.0.1:8080";
   std::vector<std::string> endpoints;
   std::string policy = "least_outstanding";
+  std::string health_type = "http";
+  std::string health_statuses = "200";
   uint64_t in_flight_max = 0;
   uint64_t queue_size_max = 1024;
   gateway::PoolConfig pool;

@@ -56,6 +56,21 @@ void ReadHealthCheck(YamlReader section, lb::HealthCheck::Options& health) {
   if (!health.path.starts_with('/')) {
     section.Fail("path", Concat("'", health.path, "'"), "a path that begins with '/'");
   }
+  using Kind = lb::HealthCheck::Kind;
+  section.Choice<Kind>(
+      "type", {{"http", Kind::kHttp}, {"grpc", Kind::kGrpcHealth}, {"kserve", Kind::kKserve}},
+      &health.kind);
+  std::string statuses = "200";
+  section.Text("statuses", &statuses);
+  if (auto parsed = lb::HealthMatch::ParseStatuses(statuses); parsed.ok()) {
+    health.match.statuses = std::move(*parsed);
+  } else {
+    section.Fail("statuses", Concat("'", statuses, "'"), "statuses and ranges, as 200-299,304");
+  }
+  section.Text("body", &health.match.body);
+  section.Text("service", &health.service);
+  section.Int("grpc_status", &health.grpc_status, 0, 16);
+  section.Int("port", &health.port);
   ReadTime(section, "interval", &health.interval);
   ReadTime(section, "interval_starting", &health.interval_starting);
   ReadTime(section, "time_max", &health.time_max);

@@ -13,16 +13,6 @@ namespace {
 
 constexpr Duration kSampleInterval = 1s;
 
-net::HttpClient::Options CheckClientOptions(const Dispatcher::Options& options,
-                                            const std::shared_ptr<net::TlsSource>& tls) {
-  net::HttpClient::Options client;
-  client.connect_time_max = options.health.time_max;
-  client.idle_connections_max = 1;
-  client.idle_keep = options.health.interval * 3;
-  client.tls = tls;
-  return client;
-}
-
 ProxyOptions ForLimits(ProxyOptions proxy, const http::Limits& limits) {
   proxy.server_limits = limits;
   // A connection that never stands must not swallow more of a body than can be sent again.
@@ -48,12 +38,6 @@ class SharedHandler final : public http::RequestHandler {
   const std::shared_ptr<ProxyHandler> proxy_;
 };
 
-std::string CheckError(const Result<net::HttpClient::Response>& response) {
-  if (!response.ok()) return response.status().message();
-  return response->head.status == 200 ? std::string()
-                                      : Concat("status ", response->head.status, ", expected 200");
-}
-
 void ReadTraffic(const EndpointTraffic& traffic, EndpointReading& reading) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   reading.requests = traffic.requests.load(kRelaxed);
@@ -75,6 +59,7 @@ void ReadTraffic(const EndpointTraffic& traffic, EndpointReading& reading) {
 
 Status Balancer::Validate(const Options& options) {
   RETURN_IF_ERROR(Dispatcher::Validate(options.pool));
+  RETURN_IF_ERROR(HealthProbe::Validate(options.pool.health));
   if (options.proxy.try_time_max <= 0ns) return InvalidArgument("try_time_max must be above 0");
   if (options.proxy.tries_max == 0) return InvalidArgument("tries_max must be at least 1");
   if (options.proxy.replay_total_bytes_max < options.proxy.replay_bytes_max) {
@@ -89,8 +74,7 @@ Balancer::Balancer(std::vector<env::EventLoop*> loops, Options options, uint64_t
       started_(loops_.front()->WallNow()),
       pool_(std::make_shared<Pool>(*loops_.front(), options_.pool, seed)),
       shared_(std::make_shared<ProxyHandler::Shared>(ForLimits(options_.proxy, options_.limits))),
-      check_client_(std::make_unique<net::HttpClient>(
-          *loops_.front(), CheckClientOptions(options_.pool, options_.proxy.client.tls))) {
+      probe_(std::make_unique<HealthProbe>(*loops_.front(), options_.proxy.client.tls)) {
   TEPAL_CHECK(Validate(options_).ok());
   MakeServers(seed);
   pool_->Start({[this](const Dispatcher::Check& check) { SendCheck(check); },
@@ -129,7 +113,7 @@ void Balancer::Stop() {
   if (tls_server_ != nullptr) tls_server_->Stop();
   server_->Stop();
   pool_->Stop();
-  check_client_.reset();
+  probe_.reset();
 }
 
 void Balancer::Drain(Function<void()> done) {
@@ -210,15 +194,9 @@ void Balancer::OnDrained(EndpointId id) {
 }
 
 void Balancer::SendCheck(const Dispatcher::Check& check) {
-  http::RequestHead head;
-  head.method = "GET";
-  head.target = options_.pool.health.path;
-  head.scheme = "http";
-  head.headers.Add("user-agent", "tepal-health-check");
-  check_client_->Fetch(check.address, std::move(head), {}, options_.pool.health.time_max,
-                       [this, check](Result<net::HttpClient::Response> response) {
-                         pool_->OnCheck(check.endpoint, check.number, CheckError(response));
-                       });
+  probe_->Send(check, options_.pool.health, [this, check](std::string error) {
+    pool_->OnCheck(check.endpoint, check.number, std::move(error));
+  });
 }
 
 // Statistics.

@@ -13,6 +13,7 @@
 
 #include "balancing/load_balancer/admin_server.h"
 #include "balancing/load_balancer/endpoint_control.h"
+#include "balancing/load_balancer/health_probe.h"
 #include "balancing/load_balancer/proxy_handler.h"
 #include "balancing/load_balancer/traffic_window.h"
 #include "core/base/function.h"
@@ -85,7 +86,7 @@ class Balancer final : public EndpointControl {
   const WallTime started_;
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<ProxyHandler::Shared> shared_;
-  std::unique_ptr<net::HttpClient> check_client_;
+  std::unique_ptr<HealthProbe> probe_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::HttpServer> tls_server_;  // With the same handlers.
   int draining_ = 0;

@@ -224,13 +224,19 @@ void Dispatcher::ForgetIfDone(EndpointId id, Instant) {
 
 Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   const Instant deadline = std::min(now + options_.queue_time_max, asking.deadline);
+  const TakeFor what{asking.ticket, deadline,        false,
+                     asking.work,   asking.sequence, asking.sequence_end};
+  if (Record* record = WhereItIs(asking, now)) {
+    budget_.OnRequest();
+    ++counters_.admitted;
+    return {Admission::kGranted, Take(*record, what, now)};
+  }
   // Those who wait come first; Poll lets this one pass if they only wait to avoid an endpoint.
   if (line_.empty() || !asking.may_wait) {
     if (Record* record = Pick({}, now)) {
       budget_.OnRequest();
       ++counters_.admitted;
-      return {Admission::kGranted,
-              Take(*record, {asking.ticket, deadline, false, asking.work}, now)};
+      return {Admission::kGranted, Take(*record, what, now)};
     }
     if (!asking.may_wait) {
       ++counters_.refused;
@@ -242,6 +248,8 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   entry.since = now;
   entry.deadline = deadline;
   entry.work = asking.work;
+  entry.sequence = asking.sequence;
+  entry.sequence_end = asking.sequence_end;
   if (!line_.PushBack(std::move(entry))) {
     ++counters_.refused;
     return {Admission::kFull, {}};
@@ -285,6 +293,19 @@ void Dispatcher::LeaveLine(const WaitingLine::Entry& entry, Instant now) {
   counters_.wait_time += now - entry.since;
 }
 
+// The endpoint that a sequence is with, also when it drains or has no room: its state is there.
+// Null when there is none, or it can not be reached.
+Dispatcher::Record* Dispatcher::WhereItIs(const Asking& asking, Instant now) {
+  if (asking.sequence == 0 || asking.sequence_start) return nullptr;
+  const auto id = sequences_.Find(asking.sequence, now);
+  Record* record = id.has_value() ? Find(*id) : nullptr;
+  if (record == nullptr) return nullptr;
+  const EndpointState state = record->status.state;
+  const bool reachable = state == EndpointState::kUp || state == EndpointState::kEjected ||
+                         state == EndpointState::kDraining;
+  return reachable ? record : nullptr;
+}
+
 // One that has room and is not among `avoid`; null when there is none.
 Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid, Instant now) {
   if (with_room_ == 0) return nullptr;
@@ -313,18 +334,27 @@ Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant 
   ++record.load.in_flight;
   record.load.turns += 1.0 / (record.load.weight * record.load.Share(now));
   const bool alone = what.work && record.load.service.OnBegin(now);
-  loads_[*record.position] = record.load;
+  if (what.sequence != 0) sequences_.Bind(what.sequence, record.status.id, now);
+  if (record.position.has_value()) loads_[*record.position] = record.load;
   NoteRoom(record);
   record.status.selected = now;
   const std::shared_ptr<EndpointTraffic> traffic =
       std::const_pointer_cast<EndpointTraffic>(record.status.traffic);
   traffic->requests.fetch_add(1, std::memory_order_relaxed);
   const EndpointSpec& spec = record.status.spec;
-  return {what.ticket,  record.status.id,
-          spec.address, spec.grpc_address,
-          traffic,      what.deadline,
-          what.retry,   what.work,
-          alone,        now};
+  Grant grant;
+  grant.ticket = what.ticket;
+  grant.endpoint = record.status.id;
+  grant.address = spec.address;
+  grant.grpc_address = spec.grpc_address;
+  grant.traffic = traffic;
+  grant.deadline = what.deadline;
+  grant.retry = what.retry;
+  grant.work = what.work;
+  grant.alone = alone;
+  grant.begun = now;
+  grant.ended_sequence = what.sequence_end ? what.sequence : 0;
+  return grant;
 }
 
 void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now) {
@@ -332,6 +362,7 @@ void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now)
   TEPAL_CHECK(found != records_.end() && found->second.load.in_flight > 0);
   Record& record = found->second;
   --record.load.in_flight;
+  if (grant.ended_sequence != 0) sequences_.Forget(grant.ended_sequence);
   if (grant.work) Learn(record, grant, end, status, now);
   if (record.position.has_value()) loads_[*record.position] = record.load;
   NoteRoom(record);
@@ -436,8 +467,10 @@ void Dispatcher::ServeLine(Instant now, Due& due) {
     }
     LeaveLine(entry, now);
     ++counters_.waited;
-    due.grants.push_back(
-        Take(*record, {entry.ticket, entry.deadline, entry.costs_token, entry.work}, now));
+    due.grants.push_back(Take(*record,
+                              {entry.ticket, entry.deadline, entry.costs_token, entry.work,
+                               entry.sequence, entry.sequence_end},
+                              now));
     return WaitingLine::Step::kLeave;
   });
 }

@@ -26,6 +26,7 @@
 #include "balancing/load_balancer/endpoint.h"
 #include "balancing/load_balancer/health_check.h"
 #include "balancing/load_balancer/retry.h"
+#include "balancing/load_balancer/sequence_table.h"
 #include "balancing/load_balancer/waiting_line.h"
 #include "core/base/result.h"
 
@@ -54,6 +55,7 @@ class Dispatcher {
     bool work = true;    // See Asking.
     bool alone = false;  // See ServiceEstimate.
     Instant begun{};
+    uint64_t ended_sequence = 0;
   };
 
   enum class Admission {
@@ -68,7 +70,10 @@ class Dispatcher {
     Ticket ticket = 0;
     bool may_wait = true;
     Instant deadline = Instant::max();  // It is of no use after that.
-    bool work = true;  // An inference: how long it takes says how fast an endpoint is.
+    bool work = true;             // An inference: how long it takes says how fast an endpoint is.
+    uint64_t sequence = 0;        // Goes where that sequence is; 0: anywhere.
+    bool sequence_start = false;  // It is nowhere yet.
+    bool sequence_end = false;    // It is nowhere once this is answered.
   };
   struct Admitted {
     Admission admission = Admission::kUnavailable;
@@ -194,6 +199,7 @@ class Dispatcher {
   void Place(Record& record, Instant now);
   void NoteRoom(Record& record);
   void SetUsable(Record& record, bool usable, Instant now);
+  Record* WhereItIs(const Asking& asking, Instant now);
   Record* Pick(const std::vector<EndpointId>& avoid, Instant now);
   Record* PickAmong(const std::vector<EndpointId>& avoid, Instant now);
   struct TakeFor {
@@ -201,6 +207,8 @@ class Dispatcher {
     Instant deadline{};
     bool retry = false;
     bool work = true;
+    uint64_t sequence = 0;
+    bool sequence_end = false;
   };
   Grant Take(Record& record, const TakeFor& what, Instant now);
   void Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now);
@@ -229,8 +237,9 @@ class Dispatcher {
   uint32_t up_ = 0;          // Of records_, by state.
   uint32_t up_primary_ = 0;  // Of those, no backups.
   uint32_t ejected_ = 0;
-  bool panic_ = false;        // Ejected endpoints are used.
-  bool backups_in_ = true;    // Backups are used.
+  bool panic_ = false;      // Ejected endpoints are used.
+  bool backups_in_ = true;  // Backups are used.
+  SequenceTable sequences_;
   double usual_seconds_ = 0;  // See ServiceEstimate.
   std::vector<EndpointId> drained_;
 };

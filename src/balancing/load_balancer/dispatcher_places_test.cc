@@ -116,5 +116,32 @@ TEST(DispatcherPlacesTest, ChecksOfALargePoolComeWhenEachIsDue) {
   for (const auto& [id, count] : checks) EXPECT_NEAR(count, 10, 1);
 }
 
+TEST(DispatcherPlacesTest, SequencesStayWhereTheyBegan) {
+  Scene scene;
+  for (int i = 0; i < 7; ++i) scene.dispatcher.Add(Spec(i), kStart);
+  std::map<uint64_t, EndpointId> where;
+  const auto send = [&](uint64_t sequence, bool start, bool end) {
+    const auto admitted = scene.dispatcher.Admit({.ticket = ++scene.tickets,
+                                                  .sequence = sequence,
+                                                  .sequence_start = start,
+                                                  .sequence_end = end},
+                                                 kStart);
+    EXPECT_EQ(admitted.admission, Dispatcher::Admission::kGranted);
+    scene.dispatcher.Finish(admitted.grant, TryEnd::kAnswered, 200, kStart);
+    return admitted.grant.endpoint;
+  };
+  for (uint64_t sequence = 1; sequence <= 70; ++sequence)
+    where[sequence] = send(sequence, true, false);
+  ASSERT_TRUE(scene.dispatcher.Drain(where[1], kStart).ok());
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& [sequence, endpoint] : where)
+      EXPECT_EQ(send(sequence, false, false), endpoint);
+  }
+  EXPECT_EQ(send(1, false, true), where[1]);
+  EXPECT_NE(send(1, true, false), where[1]);  // A new one, and that endpoint drains.
+  ASSERT_TRUE(scene.dispatcher.SetDown(where[2], true, kStart).ok());
+  EXPECT_NE(send(2, false, false), where[2]);  // For the server to say that it does not know it.
+}
+
 }  // namespace
 }  // namespace tepal::lb

@@ -28,17 +28,18 @@ HealthCheck::HealthCheck(const Options& options, Instant now)
 std::optional<uint64_t> HealthCheck::Due(Instant now) {
   if (!options_.enabled || now < next_) return std::nullopt;
   if (in_progress_) {
-    Record(Concat("no answer within ", ToMilliseconds(options_.time_max), " ms"), now);
+    Record(Concat("no answer within ", ToMilliseconds(TimeMax()), " ms"), now);
     if (now < next_) return std::nullopt;
   }
   in_progress_ = true;
   last_begun_ = now;
-  next_ = now + options_.time_max;
+  next_ = now + TimeMax();
   return ++number_;
 }
 
 void HealthCheck::OnResult(uint64_t number, std::string error, Instant now) {
   if (!in_progress_ || number != number_) return;
+  if (error.empty()) time_ = std::max<Duration>(now - last_begun_, time_ * 9 / 10);
   Record(std::move(error), now);
 }
 
@@ -64,6 +65,14 @@ void HealthCheck::Record(std::string error, Instant now) {
   const bool doubt = state_ == State::kHealthy && in_a_row_ > 0;
   next_ =
       now + (state_ == State::kChecking || doubt ? options_.interval_starting : options_.interval);
+}
+
+// A server that always answers at once and now does not is not to be waited for as long as one that
+// may be slow: requests wait with the check.
+Duration HealthCheck::TimeMax() const {
+  if (options_.time_factor == 0 || time_ == 0ns) return options_.time_max;
+  const Duration learned = std::max<Duration>(time_ * options_.time_factor, kLearnedTimeMin);
+  return std::min(options_.time_max, learned);
 }
 
 void HealthCheck::Suspect(Instant now) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "balancing/load_balancer/health_match.h"
 #include "core/base/status.h"
 #include "core/base/time.h"
 
@@ -16,15 +17,29 @@ namespace tepal::lb {
 
 class HealthCheck {
  public:
+  enum class Kind {
+    kHttp,        // GET `path`, judged by `match`.
+    kGrpcHealth,  // grpc.health.v1.Health/Check of `service`, which must be SERVING.
+    kKserve,      // ServerReady, or ModelReady of the model `service`.
+  };
   struct Options {
     bool enabled = true;  // False: every endpoint counts as healthy from the start.
-    std::string path = "/v2/health/ready";  // GET; status 200 passes, anything else fails.
-    Duration interval = 1s;                 // From the end of one check to the next.
-    Duration interval_starting = 100ms;     // The same, until the first check that passes.
-    Duration time_max = 2s;                 // A check without an answer by then has failed.
-    uint32_t fails = 2;                     // In a row, until a healthy endpoint is not.
-    uint32_t passes = 1;                    // In a row, until an unhealthy endpoint is healthy.
+    Kind kind = Kind::kHttp;
+    std::string path = "/v2/health/ready";
+    HealthMatch::Options match;
+    std::string service;     // Of the gRPC kinds; empty: the server as a whole.
+    int grpc_status = 0;     // Passes as well; 12: servers without that service count as healthy.
+    uint16_t port = 0;       // Where to ask; 0: the endpoint's own, for gRPC its gRPC port.
+    Duration interval = 1s;  // From the end of one check to the next.
+    Duration interval_starting = 100ms;  // The same, until the first check that passes.
+    Duration time_max = 2s;              // A check without an answer by then has failed.
+    // Also after so many times as long as checks have taken of late, and never before
+    // kLearnedTimeMin. 0: not so.
+    uint32_t time_factor = 20;
+    uint32_t fails = 2;   // In a row, until a healthy endpoint is not.
+    uint32_t passes = 1;  // In a row, until an unhealthy endpoint is healthy.
   };
+  static constexpr Duration kLearnedTimeMin = 500ms;
   enum class State { kChecking, kHealthy, kUnhealthy };
 
   // For the admin API.
@@ -62,12 +77,14 @@ class HealthCheck {
 
  private:
   void Record(std::string error, Instant now);
+  Duration TimeMax() const;
 
   const Options& options_;
   State state_;
   Counters counters_;
   Instant next_;  // The next check, or the time limit of the one in progress.
   Instant last_begun_{};
+  Duration time_{};  // The longest that one which passed has taken, older ones counting for less.
   bool in_progress_ = false;
   uint64_t number_ = 0;
   uint32_t in_a_row_ = 0;  // Answers that speak against state_.

@@ -125,6 +125,23 @@ void ProxyExchange::LearnSize() {
   if (*body_.length() > body_.keep_max()) Ask();
 }
 
+// Of a body that streams, what has come by now; of one that is compressed, nothing.
+void ProxyExchange::LearnFacts() {
+  if (body_.pieces().empty()) return;
+  const Buffer bytes = Flatten(body_.pieces());
+  std::string_view text = bytes.text();
+  if (grpc_) {
+    const bool plain = text.size() >= kGrpcPrefixBytes && text[0] == 0;
+    if (plain) facts_ = ReadGrpcInferRequest(text.substr(kGrpcPrefixBytes));
+    return;
+  }
+  if (head_.headers.Has("content-encoding")) return;
+  if (const auto size = head_.headers.Get("inference-header-content-length")) {
+    text = text.substr(0, ParseNumber<size_t>(*size).value_or(0));
+  }
+  facts_ = ReadInferJson(ModelOfPath(head_.path()), text);
+}
+
 void ProxyExchange::OnRequestEnd() {
   if (std::exchange(request_ended_, true)) return;
   if (phase_ == Phase::kCollecting) {
@@ -185,10 +202,14 @@ void ProxyExchange::ResumeRequest() {
 
 void ProxyExchange::Ask() {
   phase_ = Phase::kWaiting;
+  if (route_ == RouteKind::kInfer) LearnFacts();
   OnAdmitted(handler_.pool_->Admit({.ticket = ticket_,
                                     .may_wait = route_ != RouteKind::kHealth,
                                     .deadline = deadline_,
-                                    .work = route_ == RouteKind::kInfer},
+                                    .work = route_ == RouteKind::kInfer,
+                                    .sequence = facts_.sequence,
+                                    .sequence_start = facts_.sequence_start,
+                                    .sequence_end = facts_.sequence_end},
                                    Now()));
 }
 
@@ -279,6 +300,8 @@ RetryFacts ProxyExchange::Facts(TryEnd end) const {
   facts.end = end;
   facts.status = answer_status_;
   facts.route = route_;
+  facts.sequence = facts_.sequence != 0;
+  facts.sequence_start = facts_.sequence_start;
   facts.body_kept = body_.kept();
   facts.answer_begun = answer_begun_;
   facts.tries_begun = tries_ - tries_unprocessed_ - (end == TryEnd::kUnprocessed ? 1 : 0);

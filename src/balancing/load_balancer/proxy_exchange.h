@@ -18,6 +18,7 @@
 #include "balancing/load_balancer/grpc_terms.h"
 #include "balancing/load_balancer/proxy_handler.h"
 #include "balancing/load_balancer/replay_body.h"
+#include "serving/kserve_wire/request_facts.h"
 
 namespace tepal::lb {
 
@@ -51,6 +52,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void OnClientDrain(size_t bytes_waiting);
   void ResumeRequest();
   void LearnSize();
+  void LearnFacts();
   void EndAtBoundary();
 
   // The endpoint's side.
@@ -93,6 +95,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   http::ResponseSender* sender_;  // Null when the client's exchange is over.
   const RouteKind route_;
   const bool grpc_;
+  RequestFacts facts_;
   const Instant begun_;
   Instant deadline_ = Instant::max();  // By grpc-timeout.
   const Ticket ticket_;

@@ -8,8 +8,8 @@ namespace tepal::lb {
 
 RetryVerdict JudgeTry(const RetryFacts& facts, uint32_t tries_max) {
   if (facts.end == TryEnd::kCancelled) return RetryVerdict::kForget;
-  const bool may_repeat =
-      Repeatable(facts.route) && facts.body_kept && facts.tries_begun < tries_max;
+  const bool may_repeat = Repeatable(facts.route) && !facts.sequence && facts.body_kept &&
+                          facts.tries_begun < tries_max;
   if (facts.end == TryEnd::kAnswered) {
     const bool refused = facts.status == 503 && !facts.answer_begun;
     return refused && may_repeat ? RetryVerdict::kAgain : RetryVerdict::kPassOn;
@@ -17,6 +17,8 @@ RetryVerdict JudgeTry(const RetryFacts& facts, uint32_t tries_max) {
   if (facts.answer_begun) return RetryVerdict::kBreakOff;
   switch (facts.end) {
     case TryEnd::kUnprocessed:
+      // The rest of a sequence is of use to nobody but the endpoint that has its state.
+      if (facts.sequence && !facts.sequence_start) return RetryVerdict::kFail;
       return facts.body_kept ? RetryVerdict::kBackInLine : RetryVerdict::kFail;
     case TryEnd::kSuspected:
       return may_repeat ? RetryVerdict::kAgain : RetryVerdict::kGoOnWaiting;

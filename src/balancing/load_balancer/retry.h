@@ -23,6 +23,8 @@ struct RetryFacts {
   TryEnd end = TryEnd::kAnswered;
   int status = 0;  // With kAnswered.
   RouteKind route = RouteKind::kOther;
+  bool sequence = false;        // It belongs to a sequence: the model's state would change twice.
+  bool sequence_start = false;  // And begins it.
   bool body_kept = false;     // The whole request, as far as it has come, is in the replay buffer.
   bool answer_begun = false;  // Some of the answer is with the client.
   uint32_t tries_begun = 1;   // Tries, this one included, that a server may have begun to work on.

@@ -125,5 +125,23 @@ TEST(RetryBudgetTest, AFewInProgressNeedNoToken) {
   EXPECT_TRUE(budget.TryTake());
 }
 
+TEST(RetryTest, SequencesAreNeverRepeated) {
+  RetryFacts facts;
+  facts.route = RouteKind::kInfer;
+  facts.sequence = facts.body_kept = true;
+  for (const TryEnd end : {TryEnd::kConnectionLost, TryEnd::kTimedOut, TryEnd::kUnprocessed}) {
+    facts.end = end;
+    EXPECT_EQ(JudgeTry(facts), RetryVerdict::kFail);
+  }
+  facts.end = TryEnd::kSuspected;
+  EXPECT_EQ(JudgeTry(facts), RetryVerdict::kGoOnWaiting);
+  facts.end = TryEnd::kAnswered;
+  facts.status = 503;
+  EXPECT_EQ(JudgeTry(facts), RetryVerdict::kPassOn);
+  facts.end = TryEnd::kUnprocessed;
+  facts.sequence_start = true;
+  EXPECT_EQ(JudgeTry(facts), RetryVerdict::kBackInLine);  // Nobody has its state yet.
+}
+
 }  // namespace
 }  // namespace tepal::lb

@@ -32,6 +32,8 @@ class WaitingLine {
     Instant deadline{};
     bool costs_token = false;  // It is a retry that holds a token of the budget.
     bool work = true;          // See Dispatcher::Asking.
+    uint64_t sequence = 0;
+    bool sequence_end = false;
   };
 
   explicit WaitingLine(uint32_t size_max) : size_max_(size_max) {}
