@@ -74,9 +74,11 @@ class Load:
         self.thread.join(20)
 
 
-def ask(url, method="GET", body=None):
+def ask(url, method="GET", body=None, token=None):
     request = urllib.request.Request(url, method=method, data=None if body is None else json.dumps(body).encode(),
                                      headers={} if body is None else {"content-type": "application/json"})
+    if token is not None:
+        request.add_header("authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, json.loads(answer.read())
@@ -180,6 +182,37 @@ class Balance(unittest.TestCase):
         self.assertEqual(set(ask(f"http://{self.admin}/api/9/http/upstreams")[1]), {"main"})
         with self.assertRaises(urllib.error.URLError):
             urllib.request.urlopen(side, timeout=20)
+
+    def test_tokens(self):
+        reader, writer, later = "r" * 20, "w" * 20, "l" * 20
+        tokens = pathlib.Path(self.folder.name) / "tokens"
+        tokens.write_text(f"monitor read {reader}\ndeploy write {writer}\n")
+        self.write("ab")
+        self.path.write_text(self.path.read_text().replace(f"address: '{self.admin}'", f"address: '{self.admin}', tokens_file: '{tokens}'"))
+        self.start("--config", str(self.path))
+        nginx, server = f"http://{self.admin}/api/9/nginx", f"http://{self.admin}/api/9/http/upstreams/main/servers/1"
+        for wrong in (None, "x" * 20, reader + "x"):
+            self.assertEqual(ask(nginx, token=wrong)[0], 401)
+            self.assertEqual(ask(server, "PATCH", {"drain": True}, wrong)[0], 401)
+            self.assertEqual(ask(f"http://{self.admin}/api/tepal/reload", "POST", token=wrong)[0], 401)
+        with urllib.request.urlopen(f"http://{self.admin}/dashboard.html", timeout=20) as answer:
+            self.assertEqual(answer.status, 200)
+        with self.assertRaises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=20)
+        self.assertEqual(ask(nginx, token=reader)[0], 200)
+        self.assertEqual(ask(server, "PATCH", {"drain": True}, reader)[0], 403)
+        self.assertEqual(ask(f"http://{self.admin}/api/tepal/reload", "POST", token=reader)[0], 403)
+        self.assertEqual(ask(server, "PATCH", {"drain": True}, writer)[0], 200)
+        self.assertEqual(ask(f"http://{self.admin}/api/tepal/reload", "POST", token=writer)[0], 200)
+        tokens.write_text(f"deploy write {later}\n")
+        self.assertTrue(eventually(lambda: ask(nginx, token=later)[0] == 200))
+        self.assertEqual(ask(nginx, token=writer)[0], 401)
+        log = pathlib.Path(self.log.name).read_text()
+        for line in ("audit: PATCH /api/9/http/upstreams/main/servers/1 by nobody known: 401", "by monitor: 403",
+                     "audit: PATCH /api/9/http/upstreams/main/servers/1 by deploy: 200", "audit: POST /api/tepal/reload by deploy: 200"):
+            self.assertIn(line, log)
+        for secret in (reader, writer, later):
+            self.assertNotIn(secret, log)
 
     def test_check(self):
         self.write("ab")

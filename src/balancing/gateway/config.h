@@ -92,6 +92,7 @@ struct GatewayConfig {
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools;
   std::optional<env::Address> admin = env::Address{env::Address::Family::kIp4, "127.0.0.1", 8080};
+  std::string admin_tokens;  // The file of them (admin_access.h); empty: everybody may.
   bool admin_writes = true;  // Whether the admin API may change anything.
   LimitsConfig limits;
   DnsConfig dns;

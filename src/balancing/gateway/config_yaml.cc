@@ -216,6 +216,7 @@ void ReadAdmin(YamlReader section, GatewayConfig& config) {
   env::Address address = *config.admin;
   ReadAddress(section, "address", &address);
   section.Flag("write", &config.admin_writes);
+  section.Text("tokens_file", &config.admin_tokens);
   config.admin = enabled ? std::optional(address) : std::nullopt;
 }
 

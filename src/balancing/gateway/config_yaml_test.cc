@@ -65,7 +65,7 @@ pools:
   spare:
     client_tls: {certificate: c.pem, key: k.pem, client_ca: a.pem}
     endpoint_tls: {ca: ea.pem, verify: false, name: n, certificate: ec.pem, key: ek.pem}
-admin: {address: "127.0.0.1:9090", write: false}
+admin: {address: "127.0.0.1:9090", write: false, tokens_file: t}
 limits: {connections_max: 10, body_bytes_max: 1GiB, header_bytes_max: 8KiB, header_count_max: 50,
          header_time_max: 1s, body_idle_max: 2s, idle_max: 3s, write_idle_max: 4s, streams_max: 5}
 threads: 2
@@ -114,6 +114,7 @@ tls_reload_interval: 1s
   EXPECT_EQ(pool.pool.queue_time_max, 4s);
   EXPECT_EQ(config->admin->port, 9090);
   EXPECT_FALSE(config->admin_writes);
+  EXPECT_EQ(config->admin_tokens, "t");
   EXPECT_EQ(pool.endpoints.at(1).grpc_port, 9001);
   EXPECT_FALSE(pool.client_tls.has_value());
   EXPECT_TRUE(config->listeners.at(1).tls);

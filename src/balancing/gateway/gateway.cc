@@ -11,6 +11,8 @@ namespace tepal::gateway {
 
 namespace {
 
+constexpr Duration kTokensInterval = 1s;
+
 std::vector<net::HostPort> NamesOf(const GatewayConfig& config) {
   std::vector<net::HostPort> names;
   for (const PoolConfig& pool : config.pools) {
@@ -46,6 +48,7 @@ Gateway::Gateway(World world, GatewayConfig config)
 Gateway::~Gateway() { Stop(); }
 
 Status Gateway::Start(LookUp look_up) {
+  RETURN_IF_ERROR(ReadTokens());
   for (const net::HostPort& name : NamesOf(config_)) {
     if (names_.count(NameText(name)) > 0) continue;
     ASSIGN_OR_RETURN(names_[NameText(name)], look_up(name));
@@ -110,6 +113,29 @@ discovery::EndpointSet::Change Gateway::SetEndpoints() {
   return sum;
 }
 
+// Before anybody is let in; and again whenever the file changes. A file that is wrong then leaves
+// the tokens as they were.
+Status Gateway::ReadTokens() {
+  const std::string& path = config_.admin_tokens;
+  if (path.empty()) return {};
+  ASSIGN_OR_RETURN(const std::string first,
+                   world_.files.Read(path, discovery::kWatchedFileBytesMax));
+  ASSIGN_OR_RETURN(admin_->subject().access, lb::AdminAccess::Parse(first, path));
+  tokens_ = std::make_unique<discovery::FileWatch>(
+      discovery::FileWatch::World{*world_.loops.front(), world_.executor, world_.files}, path,
+      kTokensInterval, [this, path](const Result<std::string>& text) {
+        Result<lb::AdminAccess> access = text.ok() ? lb::AdminAccess::Parse(*text, path)
+                                                   : Result<lb::AdminAccess>(text.status());
+        if (access.ok()) {
+          admin_->subject().access = *std::move(access);
+        } else {
+          telemetry::LogError(
+              Concat("The admin tokens stay as they were: ", access.status().message()));
+        }
+      });
+  return {};
+}
+
 void Gateway::MakeDns() {
   env::EventLoop& loop = *world_.loops.front();
   discovery::ResolvConf conf = discovery::ParseResolvConf(world_.resolv_conf);
@@ -141,7 +167,7 @@ void Gateway::Reload(GatewayConfig next, Function<void(Result<std::string>)> don
   LookUpNames(world_.resolver, *world_.loops.front(), std::move(names),
               [this, alive = alive_, next = std::move(next),
                done = std::move(done)](NamesFound found) mutable {
-                if (!*alive) return done(Unavailable("the balancer has stopped"));
+                if (!*alive) return;  // So has everybody who waits for it.
                 reloading_ = false;
                 done(Apply(std::move(next), std::move(found)));
               });
@@ -221,6 +247,7 @@ void Gateway::Drain(Function<void()> done) {
 
 void Gateway::Stop() {
   *alive_ = false;
+  tokens_.reset();
   admin_->Stop();
   admin_->subject().pools.clear();
   pools_.clear();

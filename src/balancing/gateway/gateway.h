@@ -71,6 +71,7 @@ class Gateway {
   };
 
   void MakeDns();
+  Status ReadTokens();
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
   Status AddPool(const PoolConfig& config);
@@ -90,6 +91,7 @@ class Gateway {
   std::vector<std::unique_ptr<RunningPool>> leaving_;  // Removed, and not drained yet.
   std::map<std::string, std::vector<env::Address>> names_;
   std::vector<Bound> bound_;
+  std::unique_ptr<discovery::FileWatch> tokens_;
   uint64_t pools_made_ = 0;
   bool reloading_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -90,6 +90,7 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   CompareListeners(plan, running, next);
   Compare(plan, "admin", running.admin, next.admin);
   Compare(plan, "admin.write", running.admin_writes, next.admin_writes);
+  Compare(plan, "admin.tokens_file", running.admin_tokens, next.admin_tokens);
   Compare(plan, "limits", running.limits, next.limits);
   Compare(plan, "dns", running.dns, next.dns);
   Compare(plan, "threads", running.threads, next.threads);

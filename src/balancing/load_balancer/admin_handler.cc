@@ -9,6 +9,7 @@
 #include "balancing/load_balancer/state_json.h"
 #include "core/base/text.h"
 #include "core/json/writer.h"
+#include "core/telemetry/log.h"
 #include "network/http/body_collector.h"
 
 namespace tepal::lb {
@@ -37,7 +38,16 @@ struct Asked {
   std::string path;
   std::string query;
   std::string id;
+  std::string caller;
 };
+
+bool Writes(const Asked& asked) { return asked.method != "GET" && asked.method != "HEAD"; }
+
+// One line for every change that was asked for, whatever came of it.
+void Audit(const Asked& asked, int status) {
+  telemetry::LogInfo(Concat("audit: ", asked.method, " ", asked.path, " by ",
+                            asked.caller.empty() ? "nobody known" : asked.caller, ": ", status));
+}
 
 AdminAnswer ReloadAnswer(const AdminSubject& subject, const Result<std::string>& applied) {
   if (!applied.ok()) return Error(422, applied.status().message());
@@ -70,6 +80,23 @@ AdminAnswer Page(AdminSubject& subject, std::string_view path) {
                            "; try /dashboard.html, /metrics, /api/9/ or /api/tepal/pools"));
 }
 
+// The page itself says nothing of the balancer.
+bool IsPublic(std::string_view path) { return path == "/" || path == "/dashboard.html"; }
+
+// Why the caller may not have it; 200 when it may.
+AdminAnswer CheckAccess(const AdminSubject& subject, const Asked& asked, AdminAccess::Role role) {
+  if (!Writes(asked) && IsPublic(asked.path)) return {};
+  if (role == AdminAccess::Role::kNone) {
+    return ApiErrorAnswer({401, "a bearer token is needed", "Unauthorized"}, asked.id);
+  }
+  if (!Writes(asked)) return {};
+  if (!subject.writable) {
+    return ApiErrorAnswer({405, "writing is not allowed", "MethodDisabled"}, asked.id);
+  }
+  if (role == AdminAccess::Role::kWrite) return {};
+  return ApiErrorAnswer({403, "the token's role is read", "Forbidden"}, asked.id);
+}
+
 AdminAnswer Answer(AdminSubject& subject, const Asked& asked, std::string_view body) {
   const std::string& path = asked.path;
   if (path == "/api" || (path.starts_with("/api/") && !path.starts_with("/api/tepal/"))) {
@@ -92,6 +119,7 @@ void Send(http::ResponseSender& sender, AdminAnswer answer) {
   head.headers.Add("content-type", answer.content_type);
   head.headers.Add("cache-control", "no-store");
   if (!answer.location.empty()) head.headers.Add("location", answer.location);
+  if (answer.status == 401) head.headers.Add("www-authenticate", "Bearer");
   BufferList body;
   body.push_back(Buffer::Copy(answer.body));
   sender.Respond(std::move(head), std::move(body));
@@ -101,33 +129,41 @@ void Send(http::ResponseSender& sender, AdminAnswer answer) {
 
 std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead head,
                                                                http::ResponseSender& sender) {
+  const AdminAccess::Caller caller =
+      subject_.access.Find(head.headers.Get("authorization").value_or(""));
+  const Asked asked{head.method, std::string(head.path()), QueryOf(head.target),
+                    std::string(head.headers.Get("x-request-id").value_or("")), caller.name};
+  AdminAnswer refusal = CheckAccess(subject_, asked, caller.role);
   // Pages of other sites can send simple requests here, but not with this type.
-  const bool writes = head.method != "GET" && head.method != "HEAD";
   const bool is_json =
       head.headers.Get("content-type").value_or("").starts_with("application/json");
-  if (writes && head.has_body && !is_json) {
-    Send(sender, Error(415, "content-type must be application/json"));
+  if (refusal.status == 200 && Writes(asked) && head.has_body && !is_json) {
+    refusal = Error(415, "content-type must be application/json");
+  }
+  if (refusal.status != 200) {
+    if (Writes(asked)) Audit(asked, refusal.status);
+    Send(sender, std::move(refusal));
     return std::make_unique<http::DiscardingRequest>();
   }
-  Asked asked{head.method, std::string(head.path()), QueryOf(head.target),
-              std::string(head.headers.Get("x-request-id").value_or(""))};
-  if (writes && !subject_.writable) {
-    Send(sender, ApiErrorAnswer({405, "writing is not allowed", "MethodDisabled"}, asked.id));
-    return std::make_unique<http::DiscardingRequest>();
+  if (asked.path == "/api/tepal/reload" && asked.method == "POST") {
+    return Reload(head, caller.name, sender);
   }
-  if (asked.path == "/api/tepal/reload" && asked.method == "POST") return Reload(head, sender);
+  const auto answer = [this, asked, &sender](std::string_view body) {
+    AdminAnswer done = Answer(subject_, asked, body);
+    if (Writes(asked)) Audit(asked, done.status);
+    Send(sender, std::move(done));
+  };
   if (!head.has_body) {
-    Send(sender, Answer(subject_, asked, ""));
+    answer("");
     return std::make_unique<http::DiscardingRequest>();
   }
-  return std::make_unique<http::CollectingRequest>(
-      head, kBodyBytesMax, sender, [this, asked = std::move(asked), &sender](Buffer body) {
-        Send(sender, Answer(subject_, asked, body.text()));
-      });
+  return std::make_unique<http::CollectingRequest>(head, kBodyBytesMax, sender,
+                                                   [answer](Buffer body) { answer(body.text()); });
 }
 
 // Answered when the configuration has been applied: names may have to be looked up.
 std::unique_ptr<http::RequestReceiver> AdminHandler::Reload(const http::RequestHead& head,
+                                                            std::string caller,
                                                             http::ResponseSender& sender) {
   if (!subject_.reload) {
     Send(sender, Error(409, "there is no configuration file to read again"));
@@ -136,9 +172,11 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::Reload(const http::RequestH
   auto waits = std::make_shared<bool>(true);
   return std::make_unique<http::CollectingRequest>(
       head, kBodyBytesMax, sender,
-      [this, waits, &sender](Buffer) {
-        subject_.reload([this, waits, &sender](Result<std::string> applied) {
-          if (*waits) Send(sender, ReloadAnswer(subject_, applied));
+      [this, waits, &sender, caller = std::move(caller)](Buffer) {
+        subject_.reload([this, waits, &sender, caller](Result<std::string> applied) {
+          AdminAnswer answer = ReloadAnswer(subject_, applied);
+          Audit({"POST", "/api/tepal/reload", "", "", caller}, answer.status);
+          if (*waits) Send(sender, std::move(answer));
         });
       },
       [waits](const Status&) { *waits = false; });

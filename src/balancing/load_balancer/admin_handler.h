@@ -9,12 +9,14 @@
 //   GET  /api/9/…                 NGINX Plus API, versions 6 to 9: see nginx_api.h
 //   POST, PATCH, DELETE /api/9/http/upstreams/{upstream}/servers[/{id}]
 //
-// Anyone who reaches the address may change the pool: it belongs on a private one. Runs on the
-// control loop.
+// Without tokens (admin_access.h) anyone who reaches the address may change the pools: it belongs
+// on a private one then. Every change that is asked for is a line in the log. Runs on the control
+// loop.
 
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "balancing/load_balancer/admin_subject.h"
 #include "network/http/stream.h"
@@ -29,7 +31,7 @@ class AdminHandler final : public http::RequestHandler {
                                                    http::ResponseSender& sender) override;
 
  private:
-  std::unique_ptr<http::RequestReceiver> Reload(const http::RequestHead& head,
+  std::unique_ptr<http::RequestReceiver> Reload(const http::RequestHead& head, std::string caller,
                                                 http::ResponseSender& sender);
 
   AdminSubject& subject_;

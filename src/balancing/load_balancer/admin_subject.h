@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "balancing/load_balancer/admin_access.h"
 #include "balancing/load_balancer/endpoint_control.h"
 #include "core/telemetry/metrics.h"
 
@@ -28,6 +29,7 @@ struct AdminSubject {
   // Reads the configuration again and says later, on the control loop, what was applied or why
   // nothing was; null where there is no configuration to read.
   Function<void(Function<void(Result<std::string>)>)> reload;
+  AdminAccess access;       // Who may read and change.
   bool writable = true;     // Whether the API may change anything.
   uint64_t generation = 1;  // Grows with every reload.
 
