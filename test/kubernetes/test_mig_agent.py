@@ -43,8 +43,16 @@ class MigAgentTest(harness.KubernetesTest):
 
     @classmethod
     def manifest(cls):
-        """The shipped one: but for the image, and where the simulated driver is."""
-        text = (harness.REPOSITORY / "deploy/kubernetes/mig-agent.yaml").read_text()
+        """The shipped ones, with pod costs on: but for the image, where the simulated driver is, and one more configuration."""
+        folder = harness.REPOSITORY / "deploy/kubernetes"
+        text = (folder / "mig-agent.yaml").read_text() + "---\n" + (folder / "mig-agent-pod-costs.yaml").read_text()
+        text = text.replace("--device-plugin, ", "--device-plugin, --pod-deletion-costs, ")
+        text = text.replace("      all-1g.5gb:\n", """      four-and-3g:
+      - devices: [0]
+        mig-enabled: true
+        mig-devices: {"1g.5gb": 4, "3g.20gb": 1}
+      all-1g.5gb:
+""")
         text = text.replace("image: tepal:latest", "image: local.test/tepal:1")
         text = text.replace("        - {name: NVIDIA_VISIBLE_DEVICES, value: all}\n",
                             "        - {name: LD_LIBRARY_PATH, value: /usr/local/nvidia}\n"
@@ -125,6 +133,47 @@ class MigAgentTest(harness.KubernetesTest):
 
     def kill_agent(self):
         self.cluster.kubectl("delete", "pod", "-n", NAMESPACE, self.agent_pod(), "--force", "--grace-period=0")
+
+    def costs(self, prefix):
+        """Pod name -> its deletion cost, of those that have one."""
+        cost = "controller.kubernetes.io/pod-deletion-cost"
+        found = {pod["metadata"]["name"]: pod["metadata"].get("annotations", {}).get(cost)
+                 for pod in self.cluster.items("pods", "-l", f"slot={prefix}") if "deletionTimestamp" not in pod["metadata"]}
+        return {name: int(value) for name, value in found.items() if value is not None}
+
+    def test_a_deployment_that_is_scaled_down_leaves_room_for_a_large_instance(self):
+        cluster = self.cluster
+        self.wait_offered({WHOLE: 2})
+        self.ask_for("first-1g.5gb")
+        self.wait_offered({SMALL: 7, WHOLE: 1})
+        self.addCleanup(cluster.kubectl, "delete", "deployment", "scaled", "--ignore-not-found")
+        self.deploy("scaled", 7, SMALL)
+        cluster.wait(lambda: len(self.running("scaled")) == 7, "seven pods run")
+        cluster.wait(lambda: sorted(self.costs("scaled").values()) == list(range(7)), "each has its cost")
+        seven, costs = self.holds("scaled"), self.costs("scaled")
+
+        cluster.kubectl("scale", "deployment", "scaled", "--replicas=4")
+        cluster.wait(lambda: len(cluster.items("pods", "-l", "slot=scaled")) == 4, "four are left")
+        four = self.holds("scaled")
+        self.assertEqual(four, {name: uuid for name, uuid in seven.items() if costs[name] >= 3})
+        cluster.wait(lambda: sorted(self.costs("scaled").values()) == list(range(4)), "the four are counted anew")
+
+        # The proof: a 3g is made beside the four that stay.
+        self.ask_for("four-and-3g")
+        self.wait_offered({SMALL: 4, "nvidia.com/mig-3g.20gb": 1, WHOLE: 1})
+        self.assertEqual(self.holds("scaled"), four)
+        self.assertTrue(set(four.values()) <= set(self.instances()))
+
+        # A cost that somebody set is left alone, whatever changes.
+        first = min(four, key=self.costs("scaled").get)
+        cluster.kubectl("annotate", "pod", first, "controller.kubernetes.io/pod-deletion-cost=100", "--overwrite")
+        cluster.kubectl("scale", "deployment", "scaled", "--replicas=3")
+        cluster.wait(lambda: sorted(self.costs("scaled").values()) == [0, 1, 100], "the others are counted without it")
+        self.assertEqual(self.costs("scaled")[first], 100)
+        cluster.kubectl("delete", "deployment", "scaled")
+        cluster.wait(lambda: not cluster.items("pods", "-l", "slot=scaled"), "the pods are gone")
+        self.ask_for("all-disabled")
+        self.wait_offered({WHOLE: 2}, 90)
 
     def test_a_node_follows_its_label_and_its_pods_are_left_alone(self):
         cluster = self.cluster
@@ -225,6 +274,24 @@ class MigAgentTest(harness.KubernetesTest):
                                 ("n1", label("kubernetes.io/hostname", None), "labels of nvidia.com/ only"),
                                 ("n1", '{"spec":{"unschedulable":true}}', "may not change a node's spec")):
             status, said = attempt("PATCH", f"/api/v1/nodes/{node}", body)
+            self.assertEqual(status, 422, said)
+            self.assertIn(why, json.loads(said)["message"])
+
+        # Of pods: its own node's, their cost alone.
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "elsewhere"}, "spec": {
+            "nodeName": "n2", "terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": "local.test/busybox:1", "command": ["sleep", "600"]}]}})
+        self.addCleanup(self.remove, "elsewhere")
+        note = lambda name, value: json.dumps({"metadata": {"annotations": {name: value}}})
+        cost, mine = "controller.kubernetes.io/pod-deletion-cost", f"/api/v1/namespaces/{NAMESPACE}/pods/{self.agent_pod()}"
+        for value in ("1", None):
+            status, said = attempt("PATCH", mine, note(cost, value))
+            self.assertEqual(status, 200, said)
+        for path, body, why in (("/api/v1/namespaces/default/pods/elsewhere", note(cost, "1"), "pods of its own node only"),
+                                (mine, note("probe", "1"), "a pod's deletion cost only"),
+                                (mine, label("probe", "1"), "nothing else of a pod"),
+                                (mine, '{"metadata":{"finalizers":["a.b/c"]}}', "nothing else of a pod"),
+                                (mine, '{"spec":{"activeDeadlineSeconds":1}}', "nothing else of a pod")):
+            status, said = attempt("PATCH", path, body)
             self.assertEqual(status, 422, said)
             self.assertIn(why, json.loads(said)["message"])
         for method, path in (("DELETE", "/api/v1/nodes/n2"), ("GET", "/api/v1/secrets"), ("PATCH", "/api/v1/nodes/n1/status"),

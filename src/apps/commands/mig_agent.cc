@@ -57,6 +57,10 @@ options::FlagSet Flags(AgentFlags& flags) {
   set.Add("device-list-strategy", &flags.hand_over,
           "envvar (NVIDIA_VISIBLE_DEVICES) or cdi-cri (names nvidia.com/gpu=UUID of nvidia-ctk)");
   set.Add("kubelet-folder", &flags.kubelet_folder, "where device-plugins and pod-resources are");
+  set.Group("Pods on MIG devices");
+  set.Add("pod-deletion-costs", &flags.agent.pod_deletion_costs,
+          "annotate ReplicaSets' pods on this node's MIG devices, so that scaling down frees "
+          "room for large ones; needs deploy/kubernetes/mig-agent-pod-costs.yaml");
   set.Example("tepal mig agent --config-file /etc/mig/config.yaml --device-plugin",
               "in a pod of deploy/kubernetes/mig-agent.yaml");
   return set;

@@ -7,6 +7,7 @@
 #include "network/kube/informer.h"
 #include "partitioning/mig/apply.h"
 #include "partitioning/mig/config.h"
+#include "partitioning/node_agent/cost_keeper.h"
 #include "partitioning/node_agent/features.h"
 #include "partitioning/node_agent/held_devices.h"
 #include "partitioning/node_agent/other_plugin.h"
@@ -64,6 +65,8 @@ struct Agent::State : std::enable_shared_from_this<State> {
         options(std::move(with)),
         repartition(options.repartition, world.random),
         plugins(world.loop, world.files, options.plugins),
+        costs(world.loop, world.client,
+              {.node = options.node, .pod_resources = options.pod_resources}),
         node(world.loop, world.client, world.random, {kube::kNodes, {}},
              {.labels = {}, .fields = Concat("metadata.name=", options.node)}, {}) {}
 
@@ -98,6 +101,7 @@ struct Agent::State : std::enable_shared_from_this<State> {
     LookForOthers();
     if (!changing) Refresh();
     if (plugin_on) plugins.Tick();
+    if (options.pod_deletion_costs && !changing) costs.Tick(gpus);
     Go();
   }
 
@@ -348,6 +352,7 @@ struct Agent::State : std::enable_shared_from_this<State> {
   const Options options;
   Repartition repartition;
   PluginSet plugins;
+  CostKeeper costs;
   kube::Informer node;
   std::shared_ptr<json::Value> node_object;
   std::vector<mig::Gpu> gpus;

@@ -1,6 +1,7 @@
 // The agent of one node: brings its GPUs to the MIG configuration that the node's label asks for
 // (repartition.h), and, where nobody else does, offers the slots to the kubelet (plugin_set.h) and
-// labels the node with what its GPUs are (features.h).
+// labels the node with what its GPUs are (features.h). On request it says which pods on them had
+// better go first (cost_keeper.h).
 //
 // A slot that a container holds is in use, whether a process runs on it or not: while the kubelet
 // cannot say who holds what, nothing is changed. Before a change the free slots are taken back from
@@ -32,6 +33,7 @@ class Agent {
     bool device_plugin = false;
     Strategy strategy = Strategy::kMixed;
     PluginSet::Options plugins;
+    bool pod_deletion_costs = false;
     std::string pod_resources = "/var/lib/kubelet/pod-resources/kubelet.sock";
     Repartition::Options repartition;
     Duration tick = 1s;
