@@ -166,7 +166,7 @@ std::vector<std::string> Prefer(std::span<const Slot> all,
 }
 
 bool Health::OnXid(const mig::XidEvent& event, std::span<const mig::Gpu> gpus) {
-  for (const uint64_t harmless : {13, 31, 43, 45, 68, 109}) {
+  for (const uint64_t harmless : {13u, 31u, 43u, 45u, 68u, 109u}) {
     if (event.xid == harmless) return false;
   }
   bool changed = false;
