@@ -115,7 +115,8 @@ NVML_SIM_EXPORT nvmlDeviceGetGpuInstanceProfileInfo(Device device, unsigned prof
                        });
 }
 
-NVML_SIM_EXPORT nvmlDeviceGetGpuInstanceProfileInfoV(Device device, unsigned profile, void* info) {
+NVML_SIM_EXPORT nvmlDeviceGetGpuInstanceProfileInfoV(Device device, unsigned profile,
+                                                     GpuInstanceProfileInfoV2* info) {
   return LookAtProfile(__func__, device, profile, &mig::Profile::nvml_profile,
                        [&](const Machine& machine, const Target& target, const auto& found) -> int {
                          if (info == nullptr) return kInvalidArgument;
@@ -123,7 +124,8 @@ NVML_SIM_EXPORT nvmlDeviceGetGpuInstanceProfileInfoV(Device device, unsigned pro
                        });
 }
 
-NVML_SIM_EXPORT nvmlDeviceGetGpuInstanceProfileInfoByIdV(Device device, unsigned id, void* info) {
+NVML_SIM_EXPORT nvmlDeviceGetGpuInstanceProfileInfoByIdV(Device device, unsigned id,
+                                                         GpuInstanceProfileInfoV2* info) {
   return LookAtProfile(__func__, device, id, &mig::Profile::driver_id,
                        [&](const Machine& machine, const Target& target, const auto& found) -> int {
                          if (info == nullptr) return kInvalidArgument;
