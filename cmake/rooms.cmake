@@ -46,16 +46,18 @@ tepal_room(serving/client          STANDS_ON net kserve image)
 tepal_room(partitioning/node_agent STANDS_ON mig kube proto              LINKS tepal_proto_kubelet)
 # 6
 tepal_room(serving/server_core     STANDS_ON lifecycle)
-tepal_room(balancing/discovery     STANDS_ON load_balancer)
+tepal_room(balancing/discovery     STANDS_ON load_balancer kube)
 tepal_room(balancing/gateway       STANDS_ON discovery options)
 tepal_room(balancing/nginx_conf    STANDS_ON gateway)
+tepal_room(scaling/custom_metrics  STANDS_ON kube autoscaling          LINKS PkgConfig::re2)
 # 7
 tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory LINKS tepal_proto_descriptors PkgConfig::re2)
+tepal_room(apps/diagnosis          STANDS_ON custom_metrics model_config options json)
 tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling mig options json)
 # 8
 tepal_room(core/runtime            STANDS_ON env telemetry               LINKS Threads::Threads)
 # 9
-tepal_room(apps/commands           STANDS_ON runtime options frontend gateway nginx_conf supervisor client mig node_agent)
+tepal_room(apps/commands           STANDS_ON runtime options frontend gateway nginx_conf supervisor client mig node_agent custom_metrics diagnosis)
 
 # The whole-platform simulation puts the batcher beside the balancer and the supervisor.
 if(TARGET tepal_supervisor_test)

@@ -24,12 +24,13 @@ class [[nodiscard]] Result {
   // The value; checked.
   T& value() & { return std::get<T>(outcome_); }
   const T& value() const& { return std::get<T>(outcome_); }
-  T&& value() && { return std::get<T>(std::move(outcome_)); }
+  // By value: what a temporary held must outlive the expression, as in `for (auto& x : *Call())`.
+  T value() && { return std::get<T>(std::move(outcome_)); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
 
   Status status() const { return ok() ? Status() : std::get<Status>(outcome_); }
 
