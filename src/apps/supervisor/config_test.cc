@@ -216,10 +216,10 @@ TEST(SlotPlan, SharesTheMachineAndEnforcesIt) {
   const auto plan = PlanSlots({.count = 7, .cores = 0, .quota = QuotaMode::kAuto}, 2, given);
   ASSERT_TRUE(plan.ok());
   EXPECT_TRUE(plan->enforced);
-  EXPECT_NEAR(plan->cores, 0.2, 1e-9);
-  EXPECT_NEAR(groups.cores_of_one, 0.2, 1e-9);
+  EXPECT_NEAR(plan->cores, 1.0 / 7, 1e-9);
+  EXPECT_NEAR(groups.cores_of_one, 1.0 / 7, 1e-9);
   EXPECT_EQ(plan->slots[6].cgroup, "/groups/slot-6");
-  EXPECT_EQ(plan->description, "7 slots of 0.2 CPU on 2 CPUs, enforced by groups of a test");
+  EXPECT_EQ(plan->description, "7 slots of 0.14 CPU on 2 CPUs, enforced by groups of a test");
 
   groups.refuses = true;
   const auto open = PlanSlots({.count = 2, .cores = 0.5, .quota = QuotaMode::kAuto}, 2, given);
@@ -235,7 +235,7 @@ TEST(SlotPlan, SaysWhyThereIsNoQuota) {
   const Result<std::unique_ptr<env::CpuGroups>> none(NotFound("no hierarchy"));
   const auto plan = PlanSlots({.count = 1, .cores = 0, .quota = QuotaMode::kAuto}, 2, none);
   ASSERT_TRUE(plan.ok());
-  EXPECT_THAT(plan->description, HasSubstr("1 slot of 1.4 CPU on 2 CPUs, NOT enforced (no hier"));
+  EXPECT_THAT(plan->description, HasSubstr("1 slot of 1 CPU on 2 CPUs, NOT enforced (no hier"));
   const auto off = PlanSlots({.count = 1, .cores = 0, .quota = QuotaMode::kOff}, 2, none);
   EXPECT_THAT(off->description, HasSubstr("slots.quota is off"));
 }

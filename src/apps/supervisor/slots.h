@@ -16,8 +16,9 @@
 namespace tepal::supervisor {
 
 // Of the machine's CPUs, when the file does not say how large a slot is. The rest is for the
-// balancer and for clients on the same machine.
-inline constexpr double kSlotsShare = 0.7;
+// balancer, for clients on the same machine and for the kernel: a quota that the machine cannot
+// give to every slot at once is no quota, and replicas get unequal parts of what is left.
+inline constexpr double kSlotsShare = 0.5;
 
 struct Slot {
   std::string id = {};      // The same as long as what it stands for is there; a UUID on a GPU.
