@@ -148,8 +148,8 @@ void Http2Core::OnReset() {
 }
 
 void Http2Core::OnPing() {
-  OnControlFrame();
-  if (server_ && !ping_guard_.OnPing(limits_, read_at_, !streams_.empty())) {
+  if (!ping_guard_.ReactsToUs()) OnControlFrame();
+  if (!ping_guard_.OnPing(limits_, read_at_, !streams_.empty()) && server_) {
     Condemn("too_many_pings");
   }
 }

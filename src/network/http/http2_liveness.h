@@ -37,6 +37,10 @@ class Http2PingGuard {
   // False: the peer has used up its strikes.
   bool OnPing(const Limits& limits, Instant now, bool streams);
 
+  // Whether the next ping is the first since we have sent HEADERS or DATA. gRPC measures the path
+  // so, with a ping for every round trip in which data comes: it is no flood, whatever its rate.
+  bool ReactsToUs() const { return !last_ping_; }
+
   // We have sent HEADERS or DATA, to which a ping may well be the reaction.
   void OnSent() {
     last_ping_.reset();
