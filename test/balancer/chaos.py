@@ -3,11 +3,17 @@
 
     chaos.py [--rounds N] [--requests N] [--frozen-seconds N] [--seed N]
 
-Two balancers, one for HTTP and one for gRPC, over the same servers. wrk and h2load make load; tritonclient's two clients check that
-every answer is the right one. None of them sends anything again. Whatever is not answered with success counts as failed, as the
-clients saw it, and for h2load, which does not look at grpc-status, as the balancer answered it.
+Two balancers, one for HTTP and one for gRPC, over the same servers. wrk and h2load make load; tritonclient's two clients and a Go
+program (grpc-go, unary calls and streams on one channel) check that every answer is the right one. None of them sends anything
+again. Whatever is not answered with success counts as failed, as the clients saw it, and for h2load, which does not look at
+grpc-status, as the balancer answered it.
+
+A third balancer, for HTTP, is itself killed and rolled. Its clients know the first one too, take them in turns, and turn to the
+other when one refuses to be connected to. What nobody in between can save is counted by itself, and has to be no more than what
+was cut: requests that were in a killed balancer (at most one a connection), and streams whose server has gone.
 """
 import argparse
+import http.client
 import json
 import pathlib
 import random
@@ -31,9 +37,11 @@ import bodies  # noqa: E402
 import load  # noqa: E402
 from programs import free_ports, stop, wait_for  # noqa: E402
 from server import IDENTITY  # noqa: E402
-from stack import TEPAL  # noqa: E402
+from stack import ADD_SUB, TEPAL  # noqa: E402
 
 SERVERS = 7
+TURN_TAKERS = 4
+EVENTS = ["kill", "freeze", "roll", "replace", "kill_balancer", "roll_balancer"]
 
 
 def ask(url, method="GET", body=None):
@@ -50,8 +58,12 @@ class Balancer:
         front, admin = free_ports(2)
         self.address, self.api = f"127.0.0.1:{front}", f"http://127.0.0.1:{admin}"
         addresses = [f"--endpoint=127.0.0.1:{port_of(server)}" for server in fleet.servers]
-        self.process = subprocess.Popen([str(TEPAL), "balance", f"--listen={self.address}", f"--admin=127.0.0.1:{admin}", *addresses,
-                                         *flags], stdout=fleet.log, stderr=subprocess.STDOUT)
+        self.command = [str(TEPAL), "balance", f"--listen={self.address}", f"--admin=127.0.0.1:{admin}", *addresses, *flags]
+        self.kills = 0
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=self.fleet.log, stderr=subprocess.STDOUT)
         wait_for(f"{self.api}/api/9/nginx", self.process)
 
     def peers(self):
@@ -73,6 +85,8 @@ class Fleet:
         self.path = pathlib.Path(self.folder.name)
         (self.path / "models/echo/1").mkdir(parents=True)
         (self.path / "models/echo/config.pbtxt").write_text(IDENTITY)
+        (self.path / "models/add_sub/1").mkdir(parents=True)
+        (self.path / "models/add_sub/config.pbtxt").write_text(ADD_SUB.replace("[ 16 ]", "[ 4 ]"))
         self.log = open(self.path / "log", "wb")
         ports = free_ports(3 * SERVERS)
         self.servers = [dict(zip(("http", "grpc", "metrics"), ports[3 * i:3 * i + 3])) for i in range(SERVERS)]
@@ -81,7 +95,9 @@ class Fleet:
         for server in self.servers:
             wait_for(f"http://127.0.0.1:{server['http']}/v2/health/ready", server["process"])
         self.balancers = [Balancer(self, lambda server: server["http"], []),
-                          Balancer(self, lambda server: server["grpc"], ["--health-type=kserve"])]
+                          Balancer(self, lambda server: server["grpc"], ["--health-type=kserve"]),
+                          Balancer(self, lambda server: server["http"], [])]
+        self.mortal = self.balancers[2]
         for server in self.servers:
             self.wait_up(server)
 
@@ -136,6 +152,21 @@ class Fleet:
             ask(balancer.servers(), "POST", {"server": f"127.0.0.1:{balancer.port_of(server)}"})
         self.wait_up(server)
 
+    # What happens to the third balancer.
+    def kill_balancer(self, *_):
+        self.mortal.process.kill()
+        self.mortal.process.wait()
+        self.mortal.kills += 1
+        self.mortal.start()
+        self.until(lambda: all(peer["state"] == "up" for peer in self.mortal.peers().values()), "the balancer has found its servers")
+
+    def roll_balancer(self, *_):
+        self.mortal.process.send_signal(signal.SIGTERM)
+        if self.mortal.process.wait(60) != 0:
+            raise RuntimeError("the balancer did not drain in time")
+        self.mortal.start()
+        self.until(lambda: all(peer["state"] == "up" for peer in self.mortal.peers().values()), "the balancer has found its servers")
+
     def close(self):
         for balancer in self.balancers:
             stop(balancer.process)
@@ -150,9 +181,10 @@ class Load:
     """Clients that run until they are stopped."""
 
     def __init__(self, fleet):
-        self.http, self.grpc = fleet.balancers
+        self.http, self.grpc, self.mortal = fleet.balancers
         self.stopping = threading.Event()
-        self.failures, self.counts = [], {}
+        self.failures, self.counts = [], {"turns": 0, "turns refused": 0, "turns lost in a killed balancer": 0}
+        self.counting = threading.Lock()
         values = bodies.floats(16)
         body, frame, script = (fleet.path / name for name in ("body", "frame", "wrk.lua"))
         content, json_size = bodies.http_binary(values)
@@ -166,8 +198,11 @@ class Load:
                                         f"http://{self.grpc.address}{load.MODEL_INFER}",
                                         *(part for header in load.GRPC_HEADERS for part in ("-H", header))],
                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.go = subprocess.Popen([str(ROOT / ".cache/clients/go_client"), "-load", f"-address={self.grpc.address}"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.threads = [threading.Thread(target=self.run, args=arguments, daemon=True) for arguments in
                         (("tritonclient HTTP", tritonclient.http, self.http), ("tritonclient gRPC", tritonclient.grpc, self.grpc))]
+        self.threads += [threading.Thread(target=self.take_turns, args=(content, json_size), daemon=True) for _ in range(TURN_TAKERS)]
         for thread in self.threads:
             thread.start()
 
@@ -186,6 +221,52 @@ class Load:
                 self.failures.append(f"{name}: {error}")
             self.counts[name] = self.counts.get(name, 0) + 1
 
+    def count(self, what):
+        with self.counting:
+            self.counts[what] += 1
+
+    def take_turns(self, content, json_size):
+        """Requests to one balancer and the other, each on one connection that is kept; nothing is sent twice."""
+        connections = {}
+        turn = 0
+        while not self.stopping.is_set():
+            turn += 1
+            balancer = (self.http, self.mortal)[turn % 2]
+            kills = balancer.kills
+            connection = connections.get(balancer)
+            if connection is None:
+                connection = http.client.HTTPConnection(balancer.address, timeout=60)
+                try:
+                    connection.connect()
+                except ConnectionRefusedError:
+                    self.count("turns refused")
+                    continue
+                connections[balancer] = connection
+            self.count("turns")
+            try:
+                connection.request("POST", "/v2/models/echo/infer", content, {"Inference-Header-Content-Length": str(json_size)})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    self.failures.append(f"turns: {answer.status}")
+                if answer.will_close:
+                    del connections[balancer]
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                del connections[balancer]
+                # Killed in the meantime, or about to be counted as such by whoever killed it.
+                if balancer is self.mortal and (balancer.kills > kills or self.dies(balancer, kills)):
+                    self.count("turns lost in a killed balancer")
+                else:
+                    self.failures.append(f"turns: {error!r} of {'the mortal' if balancer is self.mortal else 'the first'} balancer")
+
+    def dies(self, balancer, kills):
+        for _ in range(200):
+            if balancer.kills > kills:
+                return True
+            time.sleep(0.01)
+        return False
+
     def answered(self):
         return sum(balancer.state()["requests"] for balancer in (self.http, self.grpc))
 
@@ -194,6 +275,9 @@ class Load:
         self.stopping.set()
         for thread in self.threads:
             thread.join(60)
+        seen = json.loads(self.go.communicate("", timeout=90)[0])
+        self.failures += seen.pop("failures")
+        self.counts.update({f"grpc-go {name}": count for name, count in seen.items()})
         self.wrk.send_signal(signal.SIGINT)
         text = self.wrk.communicate(timeout=60)[0]
         self.counts["wrk"] = int(re.search(r"(\d+) requests in", text).group(1))
@@ -214,11 +298,12 @@ def run(rounds, requests, frozen_seconds, seed, say=print):
         done = 0
         while done < rounds or clients.answered() < requests:
             done += 1
-            for event in dice.sample(["kill", "freeze", "roll", "replace"], 4):
+            for event in dice.sample(EVENTS, len(EVENTS)):
                 server = dice.choice(fleet.servers)
                 started = time.monotonic()
                 getattr(fleet, event)(server, frozen_seconds)
-                say(f"round {done}: {event} {server['http']} in {time.monotonic() - started:.1f} s; "
+                what = event.replace("_", " the ") if event.endswith("balancer") else f"{event} {server['http']}"
+                say(f"round {done}: {what} in {time.monotonic() - started:.1f} s; "
                     f"{clients.answered()} requests, {len(clients.failures)} failures", flush=True)
                 if len(clients.failures) > 20:
                     break
@@ -232,8 +317,16 @@ def run(rounds, requests, frozen_seconds, seed, say=print):
             account[name] = {key: state[key] for key in
                              ("requests", "responses", "failed", "broken_off", "client_gone", "retries")}
             good, gone = state["responses"][1], state["client_gone"]
-            if good + gone != state["requests"]:
-                failures.append(f"{name} balancer: {state['requests']} requests, {good} answered well, {gone} given up by clients")
+            lost = counts["grpc-go streams_lost"] if name == "gRPC" else 0
+            if good + gone + lost != state["requests"]:
+                failures.append(f"{name} balancer: {state['requests']} requests, {good} answered well, {gone} given up by clients, "
+                                f"{lost} streams lost")
+        # Of what cannot be saved there is no more than was cut.
+        if counts["turns lost in a killed balancer"] > TURN_TAKERS * fleet.mortal.kills:
+            failures.append(f"{fleet.mortal.kills} kills of a balancer with {TURN_TAKERS} clients: {counts}")
+        cuts = done * len([event for event in EVENTS if not event.endswith("balancer")])
+        if counts["grpc-go streams_lost"] > 2 * cuts:
+            failures.append(f"{cuts} servers went, with at most 2 streams: {counts}")
         return counts, account, failures
     finally:
         fleet.close()

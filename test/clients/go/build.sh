@@ -7,7 +7,7 @@ root=$(cd ../../.. && pwd)
 out=$root/.cache/clients
 module=$out/module
 mkdir -p "$module/inference"
-cp go.mod go.sum main.go "$module/"
+cp go.mod go.sum ./*.go "$module/"
 cd "$module"
 go=$root/tools/go
 "$go" build -o "$out/" github.com/fullstorydev/grpcurl/cmd/grpcurl google.golang.org/protobuf/cmd/protoc-gen-go \

@@ -1,6 +1,6 @@
 // A client of the v2 protocol as a Go program would have it: code generated from the server's .proto files, grpc-go,
 // nothing of ours. Infers once and over a stream, watches health, and says what it has seen; any difference from what
-// the model add_sub must answer ends it with 1.
+// the model add_sub must answer ends it with 1. With -load it does the first two until its input ends, and counts.
 package main
 
 import (
@@ -108,7 +108,12 @@ func watch(ctx context.Context, connection *grpc.ClientConn) {
 
 func main() {
 	address := flag.String("address", "", "host:port")
+	load := flag.Bool("load", false, "infer until the standard input ends, then print the counts as JSON")
 	flag.Parse()
+	if *load {
+		runLoad(*address)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	connection := must(grpc.NewClient(*address, grpc.WithTransportCredentials(insecure.NewCredentials())))
