@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/telemetry/log.h"
 #include "network/net/connection.h"
+#include "network/net/tls_peer.h"
 #include "network/net/tls_stream.h"
 
 namespace tepal::net {
@@ -23,6 +24,7 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
         options_(options),
         counters_(std::move(counters)),
         handler_(std::move(handler)),
+        peer_aware_(dynamic_cast<PeerAwareHandler*>(handler_.get())),
         group_(std::make_shared<ConnectionGroup>(loop, options.tls != nullptr ? "https" : "http")) {
   }
 
@@ -60,6 +62,7 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
     while (!connections_.empty()) {
       std::unique_ptr<Connection> last = std::move(connections_.back());
       connections_.pop_back();
+      Forget(*last);
       Connection::Dispose(std::move(last), Unavailable("the server is stopping"));
       Gone();
     }
@@ -76,7 +79,7 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
     handshakes_.erase(number);
     if (made.ok()) {
       counters_->tls_handshakes.fetch_add(1, std::memory_order_relaxed);
-      return Serve(std::move(made->stream), made->protocol);
+      return Serve(std::move(made->stream), made->protocol, std::move(made->shown));
     }
     counters_->tls_handshake_failures.fetch_add(1, std::memory_order_relaxed);
     telemetry::LogVerbose(1, Concat("a TLS handshake failed: ", made.status().message()));
@@ -84,15 +87,21 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
   }
 
   // `protocol`: what ALPN has chosen; nothing: the first bytes say.
-  void Serve(std::unique_ptr<env::Stream> stream, std::string_view protocol) {
+  void Serve(std::unique_ptr<env::Stream> stream, std::string_view protocol,
+             std::shared_ptr<const PeerCertificates> shown = nullptr) {
     auto connection = std::make_unique<Connection>(group_, *this, Connection::Side::kServer);
     Connection& adopted = *connection;
+    http::RequestHandler* handler = handler_.get();
+    if (peer_aware_ != nullptr) {
+      auto own = peer_aware_->ForPeer(std::move(shown));
+      handler = own.get();
+      handlers_of_peers_[&adopted] = std::move(own);
+    }
     adopted.owner_slot = connections_.size();
     connections_.push_back(std::move(connection));
     adopted.Start(std::move(stream),
-                  protocol == "h2"
-                      ? http::NewHttp2ServerSession(options_.limits, adopted, *handler_)
-                      : http::NewServerSession(options_.limits, adopted, *handler_));
+                  protocol == "h2" ? http::NewHttp2ServerSession(options_.limits, adopted, *handler)
+                                   : http::NewServerSession(options_.limits, adopted, *handler));
     if (on_gone_) adopted.Drain();
   }
 
@@ -104,8 +113,18 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
       connections_[slot]->owner_slot = slot;
     }
     connections_.pop_back();
+    Forget(*gone);
     gone.reset();
     Gone();
+  }
+
+  // Before the connection goes: its session may be on the stack until this turn is over, and refers
+  // to its handler.
+  void Forget(const Connection& connection) {
+    const auto found = handlers_of_peers_.find(&connection);
+    if (found == handlers_of_peers_.end()) return;
+    loop_.Defer([handler = std::move(found->second)] {});
+    handlers_of_peers_.erase(found);
   }
 
   void Gone() {
@@ -118,6 +137,8 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
   const HttpServer::Options options_;
   const std::shared_ptr<HttpServer::Counters> counters_;
   std::unique_ptr<http::RequestHandler> handler_;
+  PeerAwareHandler* const peer_aware_;  // The same, or null.
+  std::map<const Connection*, std::unique_ptr<http::RequestHandler>> handlers_of_peers_;
   const std::shared_ptr<ConnectionGroup> group_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::map<uint64_t, std::unique_ptr<TlsHandshake>> handshakes_;

@@ -225,6 +225,24 @@ std::string TlsEngine::Protocol() const {
   return std::string(reinterpret_cast<const char*>(name), size);
 }
 
+std::shared_ptr<const PeerCertificates> TlsEngine::Shown() const {
+  X509* const leaf = context_->is_server() ? SSL_get0_peer_certificate(ssl_.get()) : nullptr;
+  if (leaf == nullptr) return nullptr;
+  auto shown = std::make_shared<PeerCertificates>();
+  const auto add = [&shown](X509* one) {
+    unsigned char* der = nullptr;
+    const int size = i2d_X509(one, &der);
+    if (size <= 0) return;
+    shown->chain.emplace_back(reinterpret_cast<const char*>(der), static_cast<size_t>(size));
+    OPENSSL_free(der);
+  };
+  add(leaf);
+  // On this side the chain is without the leaf.
+  const STACK_OF(X509)* const others = SSL_get_peer_cert_chain(ssl_.get());
+  for (int i = 0; i < sk_X509_num(others); ++i) add(sk_X509_value(others, i));
+  return shown;
+}
+
 env::IoResult TlsEngine::Read(std::span<std::byte> into) {
   if (read_error_ != 0) return {Outcome::kFailed, 0, read_error_};
   if (read_ended_) return {Outcome::kEnd, 0, 0};

@@ -20,6 +20,7 @@
 #include "core/base/status.h"
 #include "core/env/network.h"
 #include "network/net/tls.h"
+#include "network/net/tls_peer.h"
 
 struct ssl_st;  // OpenSSL's SSL.
 struct bio_st;
@@ -44,6 +45,8 @@ class TlsEngine {
   Step Handshake();
   Status HandshakeError() const;
   std::string Protocol() const;
+  // Servers: null when the client has shown none.
+  std::shared_ptr<const PeerCertificates> Shown() const;
 
   // As of env::Stream.
   env::IoResult Read(std::span<std::byte> into);

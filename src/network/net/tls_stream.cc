@@ -148,7 +148,8 @@ class Handshake final : public TlsHandshake {
     Done done = std::move(done_);
     if (!outcome.ok()) return done(outcome);
     std::string protocol = stream_->engine().Protocol();
-    done(TlsConnection{std::move(stream_), std::move(protocol)});
+    auto shown = stream_->engine().Shown();
+    done(TlsConnection{std::move(stream_), std::move(protocol), std::move(shown)});
   }
 
   env::EventLoop& loop_;

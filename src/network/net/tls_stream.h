@@ -16,6 +16,7 @@
 
 #include "core/env/event_loop.h"
 #include "network/net/tls.h"
+#include "network/net/tls_peer.h"
 
 namespace tepal::net {
 
@@ -24,6 +25,8 @@ constexpr Duration kTlsHandshakeTimeMax = 10s;
 struct TlsConnection {
   std::unique_ptr<env::Stream> stream;  // Not attached yet, as if it had just been accepted.
   std::string protocol;                 // "h2" and so on; empty: none was agreed on.
+  // Servers: what the client has shown; null when it has shown nothing.
+  std::shared_ptr<const PeerCertificates> shown;
 };
 
 // A handshake in progress. Destroying it gives up without a call.

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/check.h"
 #include "network/net/tls.h"
@@ -33,10 +34,21 @@ class TestAuthority {
 
   // `names` as OpenSSL writes them: "DNS:localhost,IP:127.0.0.1".
   Issued Issue(const std::string& names, time_t not_after = kLongFromNow) const {
+    return IssueFor("leaf", {}, names, not_after);
+  }
+  // For a client of that name in those organizations.
+  Issued IssueFor(const std::string& name, const std::vector<std::string>& organizations,
+                  const std::string& names = {}, time_t not_after = kLongFromNow,
+                  const char* usage = nullptr) const {
     const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"),
                                                                   EVP_PKEY_free);
     const std::unique_ptr<X509, decltype(&X509_free)> made(
-        Make("leaf", *key, "critical,CA:FALSE", names, not_after), X509_free);
+        Make(name, *key, "critical,CA:FALSE", names, not_after), X509_free);
+    for (const std::string& one : organizations) {
+      X509_NAME_add_entry_by_txt(X509_get_subject_name(made.get()), "O", MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(one.c_str()), -1, -1, 0);
+    }
+    if (usage != nullptr) Extend(*made, NID_ext_key_usage, usage);
     Sign(*made);
     return {{PemOf(*made), "server.pem"}, {PemOf(*key), "server.key"}};
   }
