@@ -45,6 +45,9 @@ struct Informer::State : std::enable_shared_from_this<State> {
       Trouble(answer.status);
       return Go();
     }
+    for (json::Value& object : list.objects) {
+      if (calls.keep) object = calls.keep(std::move(object));
+    }
     const bool first = !reflector.synced();
     const std::vector<Change> changes =
         reflector.OnList(std::move(list.objects), std::move(list.resource_version), loop.Now());
@@ -60,6 +63,9 @@ struct Informer::State : std::enable_shared_from_this<State> {
         collection, selectors, from,
         [this](WatchEvent event) {
           const std::shared_ptr<State> alive = shared_from_this();
+          const bool is_change =
+              event.type != WatchEvent::Type::kBookmark && event.type != WatchEvent::Type::kError;
+          if (is_change && calls.keep) event.object = calls.keep(std::move(event.object));
           const auto change = reflector.OnEvent(std::move(event), loop.Now());
           if (change) calls.on_change(*change);
         },

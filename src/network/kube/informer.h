@@ -25,6 +25,8 @@ class Informer {
     Function<void(const Change&)> on_change;
     Function<void()> on_synced;                // May be empty.
     Function<void(const Status&)> on_trouble;  // May be empty. Each failed list or watch.
+    // What is kept of an object, name, namespace and resourceVersion among it. Empty: all of it.
+    Function<json::Value(json::Value)> keep = nullptr;
   };
 
   // `client` and `random` outlive it.
