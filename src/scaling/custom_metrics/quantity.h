@@ -1,0 +1,17 @@
+// Numbers as Kubernetes writes quantities: "42", "1500m", "250u".
+//
+// Pure. What is not 0 is never written as 0: a whole number is written plain, others in
+// thousandths, and what is smaller than a thousandth in millionths or billionths, rounded away from
+// 0 as a Quantity does with what it cannot say. Beyond 2^63 - 1 a Quantity ends, and so does the
+// text.
+
+#pragma once
+
+#include <string>
+
+namespace tepal::custom_metrics {
+
+// `value` is finite.
+std::string QuantityText(double value);
+
+}  // namespace tepal::custom_metrics
