@@ -7,12 +7,12 @@ namespace tepal {
 namespace {
 
 constexpr uint8_t kNone = 0xff;
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 constexpr std::array<uint8_t, 256> MakeValues() {
   std::array<uint8_t, 256> values{};
   for (uint8_t& value : values) value = kNone;
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i < kAlphabet.size(); ++i) {
     values[static_cast<uint8_t>(kAlphabet[i])] = static_cast<uint8_t>(i);
   }
@@ -42,6 +42,22 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
     bytes.push_back(static_cast<char>(bits >> count & 0xff));
   }
   return bytes;
+}
+
+std::string EncodeBase64(std::string_view bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t count = bytes.size() - i < 3 ? bytes.size() - i : 3;
+    uint32_t bits = 0;
+    for (size_t j = 0; j < 3; ++j) {
+      bits = bits << 8 | (j < count ? static_cast<uint8_t>(bytes[i + j]) : 0u);
+    }
+    for (size_t j = 0; j < 4; ++j) {
+      text.push_back(j <= count ? kAlphabet[bits >> (18 - 6 * j) & 63] : '=');
+    }
+  }
+  return text;
 }
 
 }  // namespace tepal

@@ -12,4 +12,7 @@ namespace tepal {
 // no bytes have.
 std::optional<std::string> DecodeBase64(std::string_view text);
 
+// With its padding.
+std::string EncodeBase64(std::string_view bytes);
+
 }  // namespace tepal
