@@ -16,12 +16,23 @@ void CounterWindow::Add(Instant when, double value) {
   while (when - samples_.front().when > window_) samples_.pop_front();
 }
 
-std::optional<double> CounterWindow::Increase(Instant now) const {
+std::deque<CounterWindow::Sample>::const_iterator CounterWindow::First(Instant now) const {
   const auto first = std::find_if(samples_.begin(), samples_.end(), [&](const Sample& sample) {
     return now - sample.when <= window_;
   });
-  if (samples_.end() - first < 2) return std::nullopt;
+  return samples_.end() - first < 2 ? samples_.end() : first;
+}
+
+std::optional<double> CounterWindow::Increase(Instant now) const {
+  const auto first = First(now);
+  if (first == samples_.end()) return std::nullopt;
   return samples_.back().grown - first->grown;
+}
+
+std::optional<double> CounterWindow::Rate(Instant now) const {
+  const auto first = First(now);
+  if (first == samples_.end() || samples_.back().when <= first->when) return std::nullopt;
+  return (samples_.back().grown - first->grown) / ToSeconds(samples_.back().when - first->when);
 }
 
 void GaugeWindow::Add(Instant when, double value) {

@@ -25,6 +25,9 @@ class CounterWindow {
   // Nothing until two samples are in the window: a stale counter is unknown, not idle.
   std::optional<double> Increase(Instant now) const;
 
+  // The same for each second between the first and the last of those samples.
+  std::optional<double> Rate(Instant now) const;
+
   // The replica is another one now.
   void Clear() { samples_.clear(); }
 
@@ -34,6 +37,9 @@ class CounterWindow {
     double grown;  // Since the first sample ever, restarts taken out.
     double raw;
   };
+  // The first in the window; the end when there are not two.
+  std::deque<Sample>::const_iterator First(Instant now) const;
+
   Duration window_;
   std::deque<Sample> samples_;
 };

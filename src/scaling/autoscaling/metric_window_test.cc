@@ -38,6 +38,16 @@ TEST(CounterWindow, ARestartIsNotNegative) {
   EXPECT_THAT(window.Increase(kStart + 3s), Optional(DoubleEq(18)));
 }
 
+TEST(CounterWindow, TheRateIsPerSecondOfWhatWasSeen) {
+  CounterWindow window(30s);
+  window.Add(kStart, 10);
+  EXPECT_EQ(window.Rate(kStart), std::nullopt);
+  window.Add(kStart + 10s, 30);
+  EXPECT_THAT(window.Rate(kStart + 20s), Optional(DoubleEq(2)));
+  window.Add(kStart + 35s, 5);  // Restarted; the first sample has left the window.
+  EXPECT_THAT(window.Rate(kStart + 35s), Optional(DoubleEq(0.2)));
+}
+
 TEST(CounterWindow, AStaleCounterIsUnknown) {
   CounterWindow window(30s);
   window.Add(kStart, 1);
