@@ -2,7 +2,7 @@
 
 preset ?= release
 
-.PHONY: help setup build demo up test test-soak test-peers test-kubernetes package test-fresh bench fuzz fmt lint tidy clean
+.PHONY: help setup build demo up test test-soak test-peers test-kubernetes test-chart image package test-fresh bench fuzz fmt lint tidy clean
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -37,6 +37,14 @@ test-soak: ## A million requests through the balancer while servers are killed, 
 
 test-kubernetes: ## A real two-node Kubernetes, up and down again: our client, agent and device plugin on it (root)
 	@test/kubernetes/run.sh
+
+test-chart: ## The Helm chart without a cluster: lint, renderings of many values, alert rules, manifests
+	@test/chart/run.sh
+
+image: ## The container image as an OCI archive, without a container engine: build/tepal-image.tar
+	@tools/setup demo
+	@tools/build demo
+	@tools/image
 
 package: ## A .deb with the program, its plugins and the demo: needs no compiler
 	@tools/setup demo

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "image"))
+sys.path.insert(0, str(HERE.parent.parent / "deploy/container"))
 from oci_image import Image  # noqa: E402
 
 BUSYBOX_PROGRAMS = ("sh", "sleep", "cat", "env", "wget", "httpd", "ls", "hostname", "echo", "nc")

@@ -1,7 +1,9 @@
-"""Writes a container image of one layer as an OCI layout in a tar, without a container engine.
+"""Writes a container image as an OCI layout in a tar, without a container engine.
 
-`ctr -n k8s.io images import` takes it. The same files give the same bytes: no times, no owners.
+`ctr -n k8s.io images import`, `skopeo copy oci-archive:FILE ...` and `podman load` take it. The same files give the same bytes: no
+times, no owners.
 """
+import gzip
 import hashlib
 import io
 import json
@@ -10,16 +12,27 @@ import tarfile
 
 
 class Image:
-    def __init__(self, name, entrypoint=(), command=(), environment=(), user="", directories=("tmp", "proc", "sys", "dev", "etc")):
+    """One layer after the other: new_layer() begins the next."""
+
+    def __init__(self, name, entrypoint=(), command=(), environment=(), user="", directories=("tmp", "proc", "sys", "dev", "etc"), config=None):
         self.name = name  # "local.test/pause:1"
         self.config = {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin", *environment], "User": user}
         if entrypoint:
             self.config["Entrypoint"] = list(entrypoint)
         if command:
             self.config["Cmd"] = list(command)
-        self.entries = {}
+        if config is not None:
+            self.config = config
+        self.layers = [{}]
         for directory in directories:
             self.add_directory(directory, 0o1777 if directory == "tmp" else 0o755)
+
+    @property
+    def entries(self):
+        return self.layers[-1]
+
+    def new_layer(self):
+        self.layers.append({})
 
     def add_directory(self, path, mode=0o755):
         path = path.strip("/")
@@ -51,9 +64,12 @@ class Image:
         if parent:
             self.add_directory(parent)
 
-    def write(self, path):
-        """Writes the tar; returns the size of the layer."""
-        layer = self._layer()
+    def size(self):
+        """Of all files, as they will lie on a node's disk."""
+        return sum(info.size for layer in self.layers for info, _ in layer.values())
+
+    def write(self, path, compress=False):
+        """Writes the tar; returns the size of the layers within it."""
         blobs = {}
 
         def blob(media_type, data):
@@ -61,13 +77,17 @@ class Image:
             blobs[digest] = data
             return {"mediaType": "application/vnd.oci.image." + media_type, "digest": "sha256:" + digest, "size": len(data)}
 
-        layer_entry = blob("layer.v1.tar", layer)
+        layers, diff_ids = [], []
+        for entries in self.layers:
+            layer = self._layer(entries)
+            diff_ids.append("sha256:" + hashlib.sha256(layer).hexdigest())
+            layers.append(blob("layer.v1.tar+gzip", gzip.compress(layer, 6, mtime=0)) if compress else blob("layer.v1.tar", layer))
         config = blob("config.v1+json", json.dumps({
             "architecture": "amd64", "os": "linux", "config": self.config,
-            "rootfs": {"type": "layers", "diff_ids": [layer_entry["digest"]]}}).encode())
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}}).encode())
         manifest = blob("manifest.v1+json", json.dumps({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": config, "layers": [layer_entry]}).encode())
+            "config": config, "layers": layers}).encode())
         manifest["annotations"] = {"io.containerd.image.name": self.name,
                                    "org.opencontainers.image.ref.name": self.name.rsplit(":", 1)[1]}
         index = json.dumps({"schemaVersion": 2, "manifests": [manifest]}).encode()
@@ -76,12 +96,19 @@ class Image:
             self._put(out, "index.json", index)
             for digest, data in sorted(blobs.items()):
                 self._put(out, "blobs/sha256/" + digest, data)
-        return len(layer)
+        return sum(layer["size"] for layer in layers)
 
-    def _layer(self):
+    def unpack(self, folder):
+        """The same files below a folder, for who builds the image by other means."""
+        for entries in self.layers:
+            with tarfile.open(fileobj=io.BytesIO(self._layer(entries))) as layer:
+                layer.extractall(folder)
+
+    @staticmethod
+    def _layer(entries):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as layer:
-            for _, (info, content) in sorted(self.entries.items()):
+            for _, (info, content) in sorted(entries.items()):
                 layer.addfile(info, io.BytesIO(content) if content is not None else None)
         return buffer.getvalue()
 
