@@ -140,6 +140,7 @@ def collect_ours(contents, repository, build):
     contents.links["/opt/tritonserver/bin/tritonserver"] = "/usr/bin/tepal"
     contents.links["/opt/tritonserver/backends"] = "/usr/lib/tepal/backends"
     contents.links["/usr/bin/nvidia-mig-parted"] = "tepal"
+    contents.links["/adapter"] = "/usr/bin/tepal"  # prometheus-adapter.
     contents.add("/usr/share/doc/tepal/copyright", (repository / "LICENSE").read_bytes(), "tepal")
     for notice in ("LICENSE", "ThirdPartyNotices.txt"):
         contents.add(f"/usr/share/doc/onnxruntime/{notice}", (repository / ".cache/onnxruntime" / notice).read_bytes(), "onnxruntime")
