@@ -14,8 +14,9 @@
 //   scaling.Int("max", &config.replicas_max, 1, 64);
 //   RETURN_IF_ERROR(root.Finish());
 //
-// It opens no file and knows no schema: who reads the fields decides what they are. One document
-// a file; anchors and aliases work, tags and merge keys do not. One thread.
+// It opens no file and knows no schema: who reads the fields decides what they are. ParseYaml reads
+// one document; SplitYaml cuts a file of several. Anchors and aliases work, tags and merge keys do
+// not. One thread.
 
 #pragma once
 
@@ -41,6 +42,7 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   int line = 1;  // Where it begins, counted from 1.
   std::string scalar;
+  bool quoted = false;  // Of a scalar: written so that it can be nothing but a text ("8000", |).
   std::vector<YamlNode> elements;
   std::vector<YamlMember> members;  // In the file's order; names are unique.
 };
@@ -56,7 +58,17 @@ inline constexpr int kYamlNodesMax = 100000;
 
 // kInvalidArgument "FILE:LINE:COLUMN: what" for a text that is not YAML, a key that is not a plain
 // text or comes twice. An empty text is an empty mapping.
-Result<YamlNode> ParseYaml(std::string_view text, const std::string& file);
+// `first_line`: the number of the text's first line, for a text that is a part of a file.
+Result<YamlNode> ParseYaml(std::string_view text, const std::string& file, int first_line = 1);
+
+// One document of a file, as it is written; all of them together are the file but for the lines
+// "---" and "..." between them.
+struct YamlSlice {
+  std::string_view text;
+  int first_line = 1;
+  bool blank = true;  // Nothing but comments, directives and empty lines.
+};
+std::vector<YamlSlice> SplitYaml(std::string_view text);
 
 class YamlReader {
  public:

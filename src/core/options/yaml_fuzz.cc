@@ -7,8 +7,11 @@
 #include "core/options/yaml.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto node =
-      tepal::options::ParseYaml({reinterpret_cast<const char*>(data), size}, "fuzz.yaml");
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  for (const tepal::options::YamlSlice& slice : tepal::options::SplitYaml(text)) {
+    (void)tepal::options::ParseYaml(slice.text, "fuzz.yaml", slice.first_line).ok();
+  }
+  const auto node = tepal::options::ParseYaml(text, "fuzz.yaml");
   if (!node.ok()) return 0;
   tepal::options::YamlReader reader(*node, "fuzz.yaml");
   int value = 0;

@@ -3,6 +3,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -15,7 +16,7 @@ namespace {
 
 class Converter {
  public:
-  explicit Converter(const std::string& file) : file_(file) {}
+  Converter(const std::string& file, int first_line) : file_(file), first_line_(first_line) {}
 
   Result<YamlNode> Convert(const YAML::Node& from) {
     YamlNode node;
@@ -25,17 +26,19 @@ class Converter {
 
  private:
   Status Error(const YAML::Mark& mark, std::string_view what) const {
-    return InvalidArgument(Concat(file_, ":", mark.line + 1, ":", mark.column + 1, ": ", what));
+    return InvalidArgument(
+        Concat(file_, ":", mark.line + first_line_, ":", mark.column + 1, ": ", what));
   }
 
   Status Convert(const YAML::Node& from, YamlNode& to) {
     if (++nodes_ > kYamlNodesMax) {
       return Error(from.Mark(), Concat("more than ", kYamlNodesMax, " values"));
     }
-    to.line = from.Mark().line + 1;
+    to.line = from.Mark().line + first_line_;
     if (from.IsScalar()) {
       to.kind = YamlNode::Kind::kScalar;
       to.scalar = from.Scalar();
+      to.quoted = from.Tag() == "!";
     } else if (from.IsSequence()) {
       to.kind = YamlNode::Kind::kSequence;
       for (const auto& element : from)
@@ -57,12 +60,14 @@ class Converter {
       }
       YamlNode& node = to.members.emplace_back(YamlMember{key, {}}).node;
       RETURN_IF_ERROR(Convert(member.second, node));
-      node.line = member.first.Mark().line + 1;  // The key's line is where a person looks.
+      node.line =
+          member.first.Mark().line + first_line_;  // The key's line is where a person looks.
     }
     return {};
   }
 
   const std::string& file_;
+  const int first_line_;
   int nodes_ = 0;
 };
 
@@ -99,11 +104,47 @@ std::optional<YAML::Mark> SecondDocument(const std::string& text) {
   return second.began();
 }
 
+// Whether the line is the document marker `marker`. It is one wherever it stands, in the middle of
+// a quoted text too (YAML 1.2, c-forbidden).
+bool IsMarker(std::string_view line, std::string_view marker) {
+  return line.starts_with(marker) && (line.size() == marker.size() || line[marker.size()] == ' ' ||
+                                      line[marker.size()] == '\t' || line[marker.size()] == '\r');
+}
+
+bool IsBlank(std::string_view line) {
+  const size_t begin = line.find_first_not_of(" \t\r");
+  return begin == std::string_view::npos || line[begin] == '#' || line.front() == '%';
+}
+
 }  // namespace
 
-Result<YamlNode> ParseYaml(std::string_view text, const std::string& file) {
+std::vector<YamlSlice> SplitYaml(std::string_view text) {
+  std::vector<YamlSlice> slices(1);
+  size_t slice_begin = 0;
+  int number = 1;
+  for (size_t begin = 0; begin < text.size(); ++number) {
+    const size_t found = text.find('\n', begin);
+    const size_t end = found == std::string_view::npos ? text.size() : found;
+    const std::string_view line = text.substr(begin, end - begin);
+    const bool starts = IsMarker(line, "---");
+    if (starts || IsMarker(line, "...")) {
+      slices.back().text = text.substr(slice_begin, begin - slice_begin);
+      slice_begin = begin + 3;
+      slices.push_back({.text = {}, .first_line = number, .blank = true});
+      if (starts && !IsBlank(line.substr(3))) slices.back().blank = false;
+    } else if (!line.empty() && !IsBlank(line)) {
+      slices.back().blank = false;
+    }
+    begin = end + 1;
+  }
+  slices.back().text = text.substr(std::min(slice_begin, text.size()));
+  return slices;
+}
+
+Result<YamlNode> ParseYaml(std::string_view text, const std::string& file, int first_line) {
   const auto error_at = [&](const YAML::Mark& mark, std::string_view what) {
-    return InvalidArgument(Concat(file, ":", mark.line + 1, ":", mark.column + 1, ": ", what));
+    return InvalidArgument(
+        Concat(file, ":", mark.line + first_line, ":", mark.column + 1, ": ", what));
   };
   if (text.size() > kYamlBytesMax) {
     return ResourceExhausted(
@@ -120,7 +161,7 @@ Result<YamlNode> ParseYaml(std::string_view text, const std::string& file) {
       empty.kind = YamlNode::Kind::kMapping;
       return empty;
     }
-    return Converter(file).Convert(document);
+    return Converter(file, first_line).Convert(document);
   } catch (const YAML::Exception& error) {
     return error_at(error.mark, error.msg);
   }

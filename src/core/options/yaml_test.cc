@@ -190,5 +190,29 @@ TEST(YamlTest, NamedSectionsKeepTheirOrder) {
             "tepal.yaml:4: field 'models.c': got '3', expected a mapping of fields");
 }
 
+TEST(YamlTest, DocumentsOfAFileKeepTheirLines) {
+  const std::string_view text =
+      "# head\n---\na: 1\nb: |\n  --- no marker\n---\n# only a comment\n--- {c: 3}\n...\n%YAML "
+      "1.2\n"
+      "---\nd: \"4\"\n";
+  const std::vector<YamlSlice> slices = SplitYaml(text);
+  std::string seen;
+  for (const YamlSlice& slice : slices) {
+    if (slice.blank) continue;
+    const Result<YamlNode> node = ParseYaml(slice.text, kFile, slice.first_line);
+    ASSERT_TRUE(node.ok()) << node.status().ToString();
+    for (const YamlMember& member : node->members) {
+      seen += member.name + std::to_string(member.node.line) + (member.node.quoted ? "q " : " ");
+    }
+  }
+  EXPECT_EQ(seen, "a3 b4q c8 d12q ");
+  EXPECT_EQ(slices.size(), 6u);
+  EXPECT_EQ(SplitYaml("").size(), 1u);
+  EXPECT_TRUE(SplitYaml("").front().blank);
+  EXPECT_EQ(ParseYaml("a: [", kFile, 10).status().message().substr(0, 12), "tepal.yaml:1");
+  EXPECT_EQ(ParseYaml("a: 1\na: 2\n", kFile, 10).status().message(),
+            "tepal.yaml:11:1: field 'a' is given twice");
+}
+
 }  // namespace
 }  // namespace tepal::options
