@@ -25,6 +25,7 @@ constexpr Subcommand kSubcommands[] = {
      "replicas, balancer and autoscaler on one machine, from one file"},
     {"mig", tepal::commands::RunMig,
      "MIG partitions of the GPUs; takes nvidia-mig-parted's commands and files"},
+    {"check", tepal::commands::RunCheck, "what is wrong with Kubernetes manifests, and what to do"},
     {"infer", tepal::commands::RunInfer, "classify photos: class, probability, latency"},
     {"bench", tepal::commands::RunBench,
      "load generator: closed and open loop, ramps, table and plot"},

@@ -19,5 +19,6 @@ int RunUp(Arguments arguments);       // Replicas, balancer and autoscaler on on
 int RunInfer(Arguments arguments);    // Photos in, classes and latency out.
 int RunMig(Arguments arguments);      // MIG partitions of the GPUs.
 int RunBench(Arguments arguments);    // The load generator.
+int RunCheck(Arguments arguments);    // Faults of manifests.
 
 }  // namespace tepal::commands
