@@ -26,6 +26,8 @@ constexpr Subcommand kSubcommands[] = {
     {"mig", tepal::commands::RunMig,
      "MIG partitions of the GPUs; takes nvidia-mig-parted's commands and files"},
     {"check", tepal::commands::RunCheck, "what is wrong with Kubernetes manifests, and what to do"},
+    {"explain", tepal::commands::RunExplain,
+     "what a HorizontalPodAutoscaler sees, would do now, and why"},
     {"infer", tepal::commands::RunInfer, "classify photos: class, probability, latency"},
     {"bench", tepal::commands::RunBench,
      "load generator: closed and open loop, ramps, table and plot"},

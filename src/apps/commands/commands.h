@@ -20,5 +20,6 @@ int RunInfer(Arguments arguments);    // Photos in, classes and latency out.
 int RunMig(Arguments arguments);      // MIG partitions of the GPUs.
 int RunBench(Arguments arguments);    // The load generator.
 int RunCheck(Arguments arguments);    // Faults of manifests.
+int RunExplain(Arguments arguments);  // What an autoscaler sees and would do.
 
 }  // namespace tepal::commands
