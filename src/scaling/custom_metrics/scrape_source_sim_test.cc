@@ -206,6 +206,49 @@ TEST(ScrapeSource, AThousandPodsAreAskedInTime) {
   EXPECT_NEAR(s.One("inference_in_flight", {"apps", "deployments"}, "flower"), 3000, 1e-6);
 }
 
+// The API server of one namespace: a list of its pods, and a watch on which nothing comes.
+TEST(ScrapeSource, FindsPodsThroughTheApiServer) {
+  Scenario s(5, 2);
+  const env::Address address{env::Address::Family::kIp4, "10.0.0.1", 6443};
+  std::vector<std::string> asked;
+  bool works = false;
+  testing::FakeAnswers api = [&](const http::RequestHead& head, const std::string&) -> FakeAnswer {
+    if (head.target.find("watch=true") != std::string::npos) return {200, "", {}, true};
+    asked.push_back(head.target);
+    if (!works) return {503, "not now"};
+    const bool balancers = head.target.find("tier%3Dlb") != std::string::npos;
+    const std::string pod = Concat(
+        R"({"metadata":{"name":"flower-6f-0","namespace":"ns","uid":"u"},"status":{"podIP":")",
+        AddressOf(0).host, R"(","conditions":[{"type":"Ready","status":"True"}]}})");
+    return {200,
+            Concat(R"({"metadata":{"resourceVersion":"7"},"items":[)", balancers ? "" : pod, "]}")};
+  };
+  const auto server = testing::NewFakeServer(s.loop, api);
+  ASSERT_TRUE(server->Listen(address).ok());
+  testing::NoFiles files;
+  testing::OneAddress resolver(address);
+  kube::ClusterAccess access;
+  access.host = "api.test";
+  access.port = 6443;
+  access.tls = false;
+  const auto client =
+      kube::Client::New(s.loop, {files, s.world.clock(), resolver}, access, {}).value();
+  s.source->Watch(*client, s.world.random(), {{"ns"}, "app=flower", {}, "tier=lb"});
+  s.world.RunFor(5s);
+  EXPECT_EQ(s.source->Health().code(), StatusCode::kUnavailable);
+  StatusCode code = StatusCode::kOk;
+  s.source->GetValues({{kPods, true, "inference_in_flight"}, "ns", {"flower-6f-0"}, ""},
+                      [&](auto got) { code = got.status().code(); });
+  EXPECT_EQ(code, StatusCode::kUnavailable);  // Not an empty list: nobody knows yet.
+  works = true;
+  s.world.RunFor(40s);
+  EXPECT_TRUE(s.source->Health().ok()) << s.source->Health().ToString();
+  ASSERT_FALSE(asked.empty());
+  EXPECT_TRUE(asked.front().starts_with("/api/v1/namespaces/ns/pods?")) << asked.front();
+  EXPECT_EQ(s.Get("inference_in_flight").size(), 1u);
+  s.source.reset();  // Before its client.
+}
+
 // Whatever happens: a value is of a pod that is there, ready and heard of lately, and it is right;
 // a pod that has been well for a while has one.
 TEST(ScrapeSourceSimulation, ValuesAreTrueOrMissing) {

@@ -21,6 +21,7 @@ Result<PrometheusClient::Options> ClientOptions(const SourceFlags& flags, env::F
   PrometheusClient::Options options;
   const Result<kube::ClusterAccess> url = ParsePrometheusUrl(flags.prometheus_url);
   if (!url.ok()) return Status(url.status()).WithContext("--prometheus-url");
+  if (flags.prometheus_auth) options.access = *flags.prometheus_auth;
   if (!flags.prometheus_auth_config.empty()) {
     ASSIGN_OR_RETURN(const std::string text,
                      files.Read(flags.prometheus_auth_config, kube::kKubeconfigBytesMax));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct SourceFlags {
   std::string prometheus_url;  // Empty: no Prometheus.
   std::string config;          // The rules file.
   std::string prometheus_auth_config;
+  // Whose credentials are shown to it, in place of prometheus_auth_config: the pod's own.
+  std::optional<kube::ClusterAccess> prometheus_auth;
   std::string prometheus_ca_file, prometheus_token_file;
   std::string prometheus_client_cert_file, prometheus_client_key_file;
   std::vector<std::string> prometheus_headers;
