@@ -17,6 +17,7 @@ ALL = {"autoscaling": {"enabled": True}, "metricsAPI": {"enabled": True, "extern
        "balancer": {"admin": {"tokensSecret": "tokens", "metricsToken": "prometheus"}, "tls": {"secretName": "door", "clientCA": True}},
        "imagePullSecrets": [{"name": "regcred"}]}
 MATRIX = {
+    "scaled by what is required": {"autoscaling": {"enabled": True, "signal": "requiredReplicas"}, "metricsAPI": {"enabled": True}},
     "as it is": {},
     "everything": ALL,
     "on CPU": {"server": {"slot": {"resource": ""}}},
@@ -252,6 +253,18 @@ class Values(unittest.TestCase):
         self.assertEqual(hpa["apiVersion"], "autoscaling/v2")
         self.assertEqual((hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]), (1, 7))
         self.assertEqual(hpa["spec"]["scaleTargetRef"], {"apiVersion": "apps/v1", "kind": "Deployment", "name": "flower-tepal-server"})
+
+    def test_what_the_autoscaler_goes_by(self):
+        def metric(**values):
+            hpa = Rendering({"autoscaling": {"enabled": True, **values}}).get("HorizontalPodAutoscaler", "flower-tepal-server")
+            return hpa["spec"]["metrics"]
+
+        pods = lambda name, value: [{"type": "Pods", "pods": {"metric": {"name": name}, "target": {"type": "AverageValue", "averageValue": value}}}]
+        self.assertEqual(metric(), pods("avg_time_queue_us", "50"))
+        self.assertEqual(metric(signal="inFlight", targets={"inFlight": "1500m"}), pods("inference_in_flight", "1500m"))
+        self.assertEqual(metric(signal="requiredReplicas")[0]["object"]["describedObject"]["name"], "flower-tepal-server")
+        own = [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}]
+        self.assertEqual(metric(metrics=own), own)
 
     def test_a_changed_configuration_starts_the_balancers_anew_and_a_new_chart_does_not(self):
         def annotation(values):

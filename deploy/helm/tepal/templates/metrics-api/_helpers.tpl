@@ -10,9 +10,9 @@
 {{- end -}}
 {{- end }}
 
-{{- /* The servers of this release, as a label selector. */}}
+{{- /* (list . "server"): the pods of a component, as a label selector. */}}
 {{- define "tepal.metricsAPI.selector" -}}
 {{- $pairs := list }}
-{{- range $key, $value := include "tepal.selector" (list . "server") | fromYaml }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
+{{- range $key, $value := include "tepal.selector" . | fromYaml }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
 {{- join "," $pairs }}
 {{- end }}
