@@ -17,6 +17,7 @@ ALL = {"autoscaling": {"enabled": True}, "metricsAPI": {"enabled": True, "extern
        "balancer": {"admin": {"tokensSecret": "tokens", "metricsToken": "prometheus"}, "tls": {"secretName": "door", "clientCA": True}},
        "imagePullSecrets": [{"name": "regcred"}]}
 MATRIX = {
+    "servers found by EndpointSlices": {"balancer": {"discovery": "endpointSlices"}},
     "scaled by what is required": {"autoscaling": {"enabled": True, "signal": "requiredReplicas"}, "metricsAPI": {"enabled": True}},
     "as it is": {},
     "everything": ALL,
@@ -43,6 +44,10 @@ def containers(spec):
 
 def agent(labels):
     return labels["app.kubernetes.io/component"] == "mig-agent"
+
+
+def follows_services(program):
+    return "--kubernetes-service" in subprocess.run([program, "balance", "--help"], capture_output=True, text=True).stdout
 
 
 def for_each(test):
@@ -81,7 +86,7 @@ class EveryRendering(unittest.TestCase):
     @for_each
     def test_only_who_asks_the_api_server_has_a_token_for_it(self, rendering):
         for name, labels, spec in rendering.pods():
-            asks = labels["app.kubernetes.io/component"] in ("metrics-api", "mig-agent")
+            asks = labels["app.kubernetes.io/component"] in ("metrics-api", "mig-agent") or bool(rendering.all("Role")) and name.endswith("-balancer")
             self.assertEqual(spec.get("automountServiceAccountToken", True), asks, name)
 
     @for_each
@@ -161,8 +166,8 @@ class EveryRendering(unittest.TestCase):
                 continue
             text = one["data"]["balance.yaml"]
             for pool in yaml.safe_load(text)["pools"].values():
-                self.assertTrue(pool["endpoints"])
-            if program.exists():
+                self.assertTrue(pool.get("endpoints") or pool.get("kubernetes"))
+            if program.exists() and ("kubernetes:" not in text or follows_services(program)):
                 # The names of services mean nothing here, and the files of Secrets are not there.
                 text = re.sub(r"\n +client_tls:\n(?: {6}.*\n)+", "\n", text).replace("tls: true", "tls: false")
                 text = re.sub(r"\n +tokens_file: .*", "", text)

@@ -4,12 +4,17 @@
 {{- $pool := .Release.Name }}
 {{- $tls := not (empty $balancer.tls.secretName) }}
 {{- $endpoints := $balancer.endpoints }}
-{{- if .Values.server.enabled }}
+{{- $follow := dict }}
+{{- if and .Values.server.enabled (eq $balancer.discovery "endpointSlices") }}
+{{- $follow = dict "service" (include "tepal.server.fullname" .) "namespace" .Release.Namespace "port" "http" "grpc_port" "grpc" }}
+{{- else if .Values.server.enabled }}
 {{- $address := printf "%s.%s.svc.%s:%d" (include "tepal.server.fullname" .) .Release.Namespace .Values.clusterDomain (int .Values.server.ports.http) }}
 {{- $endpoints = prepend $endpoints (dict "address" $address "grpc_port" (int .Values.server.ports.grpc) "resolve" true) }}
 {{- end }}
-{{- if not $endpoints }}{{ fail "balancer.endpoints: empty, expected endpoints where server.enabled is false" }}{{ end }}
-{{- $settings := dict "endpoints" $endpoints "queue" (dict "time_max" "60s") }}
+{{- if not (or $endpoints $follow) }}{{ fail "balancer.endpoints: empty, expected endpoints where server.enabled is false" }}{{ end }}
+{{- $settings := dict "queue" (dict "time_max" "60s") }}
+{{- if $endpoints }}{{ $_ := set $settings "endpoints" $endpoints }}{{ end }}
+{{- if $follow }}{{ $_ := set $settings "kubernetes" $follow }}{{ end }}
 {{- if $tls }}
 {{- $files := dict "certificate" "/etc/tepal/tls/tls.crt" "key" "/etc/tepal/tls/tls.key" }}
 {{- if $balancer.tls.clientCA }}{{ $_ := set $files "client_ca" "/etc/tepal/tls/ca.crt" }}{{ end }}
