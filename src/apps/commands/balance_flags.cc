@@ -22,6 +22,11 @@ void AddPoolFlags(options::FlagSet& set, BalanceFlags& flags) {
   lb::Dispatcher::Options& pool = flags.pool.pool;
   set.Group("Choice");
   set.Add("policy", &flags.policy, std::string(lb::kChoicePolicies));
+  set.Add("hash-key", &flags.hash_key,
+          Concat("what --policy hash goes by: ", lb::kHashKeyExpected));
+  set.Add("hash-bound", &pool.hash_bound,
+          "with --policy hash, an endpoint gets at most so many times its share of the requests in "
+          "flight, as 1.25; 0: no bound");
   set.Add("endpoint-in-flight-max", &flags.in_flight_max,
           "requests at a time for each endpoint, the rest waits; 0: no limit");
   set.Add("queue-size-max", &flags.queue_size_max, "requests that may wait for an endpoint");
@@ -32,15 +37,22 @@ void AddPoolFlags(options::FlagSet& set, BalanceFlags& flags) {
       "health-type", &flags.health_type,
       "http, grpc (grpc.health.v1) or kserve (gRPC: ServerReady, or ModelReady of the service)");
   set.Add("health-path", &pool.health.path, "GET this (http)");
-  set.Add("health-statuses", &flags.health_statuses, "these pass, as 200-299,304 (http)");
-  set.Add("health-body", &pool.health.match.body,
-          "the body must match this regular expression (http)");
+  set.Add("health-statuses", &flags.health_statuses,
+          "these pass, as 200-299,304; \"!500-599\": all but these (http)");
+  set.Add("health-header", &flags.health_headers,
+          "a header must be so: \"name\", \"!name\", \"name = value\", \"name != value\", \"name ~ "
+          "expression\" or \"name !~ expression\" (http)");
+  set.Add("health-body", &flags.health_body,
+          "the body must match this regular expression; \"!~ expression\": must not (http)");
   set.Add("health-service", &pool.health.service,
           "service (grpc) or model (kserve) to ask about; the whole server without it");
   set.Add("health-grpc-status", &pool.health.grpc_status,
           "passes as well; 12: servers without that service are healthy");
   set.Add("health-port", &pool.health.port, "ask there; 0: the endpoint's own port");
   set.Add("health-interval", &pool.health.interval, "from one check to the next");
+  set.Add("health-jitter", &pool.health.jitter, "and up to that much longer, at random");
+  set.Add("health-fails", &flags.health_fails, "checks in a row that fail, until no more requests");
+  set.Add("health-passes", &flags.health_passes, "checks in a row that pass, until requests again");
   set.Add("health-time-max", &pool.health.time_max, "a check without answer fails then");
   set.Add("ejection", &pool.ejection.enabled,
           "leave endpoints out for a while whose requests fail");
@@ -146,9 +158,20 @@ Status TakeHealth(const BalanceFlags& flags, lb::HealthCheck::Options& health) {
     return InvalidArgument(
         Concat("--health-type is '", flags.health_type, "', expected http, grpc or kserve"));
   }
-  auto statuses = lb::HealthMatch::ParseStatuses(flags.health_statuses);
-  if (!statuses.ok()) return statuses.status().WithContext("--health-statuses");
-  health.match.statuses = std::move(*statuses);
+  RETURN_IF_ERROR(lb::HealthMatch::ParseStatuses(flags.health_statuses, health.match)
+                      .WithContext("--health-statuses"));
+  for (const std::string& text : flags.health_headers) {
+    auto header = lb::HealthMatch::ParseHeader(text).WithContext("--health-header");
+    if (!header.ok()) return header.status();
+    health.match.headers.push_back(*std::move(header));
+  }
+  lb::HealthMatch::ParseBody(flags.health_body, health.match);
+  constexpr uint64_t kMost = 1000;
+  if (flags.health_fails > kMost || flags.health_passes > kMost) {
+    return InvalidArgument(Concat("--health-fails and --health-passes: expected 1 to ", kMost));
+  }
+  health.fails = static_cast<uint32_t>(flags.health_fails);
+  health.passes = static_cast<uint32_t>(flags.health_passes);
   return {};
 }
 
@@ -157,6 +180,9 @@ Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
   gateway::PoolConfig pool = flags.pool;
   ASSIGN_OR_RETURN(pool.pool.policy, lb::ParseChoicePolicy(flags.policy));
   RETURN_IF_ERROR(TakeHealth(flags, pool.pool.health));
+  if (pool.pool.policy == lb::ChoicePolicy::kHash) {
+    ASSIGN_OR_RETURN(pool.hash_key, lb::HashKey::Parse(flags.hash_key).WithContext("--hash-key"));
+  }
   if (flags.in_flight_max > UINT32_MAX || flags.queue_size_max > UINT32_MAX) {
     return InvalidArgument(Concat("the largest count is ", UINT32_MAX));
   }

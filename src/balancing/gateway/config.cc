@@ -15,11 +15,13 @@ lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig
   options.upstream = pool.name;
   options.pool = pool.pool;
   options.proxy.try_time_max = pool.tries.try_time_max;
+  options.proxy.client.connect_time_max = pool.tries.connect_time_max;
   options.proxy.tries_max = pool.tries.tries_max;
   options.proxy.replay_bytes_max = pool.tries.replay_bytes_max;
   options.proxy.replay_total_bytes_max = pool.tries.replay_total_bytes_max;
   options.proxy.hold_bytes_max = pool.tries.hold_bytes_max;
   options.proxy.allow_changes = pool.tries.allow_replica_changes;
+  options.proxy.hash_key = pool.hash_key;
   options.connections_max = limits.connections_max;
   options.limits.body_bytes_max = limits.body_bytes_max;
   options.limits.header_bytes_max = limits.header_bytes_max;

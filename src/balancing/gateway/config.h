@@ -46,6 +46,7 @@ struct EndpointConfig {
 struct TriesConfig {
   Duration try_time_max = 30s;
   uint32_t tries_max = lb::kTriesMax;
+  Duration connect_time_max = 5s;
   uint64_t replay_bytes_max = 1u << 20;
   uint64_t replay_total_bytes_max = 256u << 20;
   uint64_t hold_bytes_max = 1u << 20;
@@ -61,6 +62,7 @@ struct PoolConfig {
   lb::Dispatcher::Options pool;
   TriesConfig tries;
   std::optional<net::TlsSource::ServerFiles> client_tls;    // For listeners with TLS.
+  std::optional<lb::HashKey> hash_key;  // With policy hash.
   std::optional<net::TlsSource::ClientFiles> endpoint_tls;  // Given: endpoints speak TLS.
 };
 

@@ -50,6 +50,30 @@ void ReadEndpoint(YamlReader& item, EndpointConfig& endpoint) {
   item.Time("slow_start", &endpoint.slow_start);
 }
 
+void ReadMatch(YamlReader& section, lb::HealthMatch::Options& match) {
+  std::string statuses = "200";
+  section.Text("statuses", &statuses);
+  if (!lb::HealthMatch::ParseStatuses(statuses, match).ok()) {
+    section.Fail("statuses", Concat("'", statuses, "'"),
+                 "statuses and ranges, as 200-299,304, or '!' before those that fail");
+  }
+  std::vector<std::string> headers;
+  section.Texts("headers", &headers);
+  for (const std::string& text : headers) {
+    const auto header = lb::HealthMatch::ParseHeader(text);
+    if (header.ok()) {
+      match.headers.push_back(*header);
+    } else {
+      section.Fail("headers", Concat("'", text, "'"),
+                   "'name', '!name', 'name = value', 'name != value', 'name ~ expression' or "
+                   "'name !~ expression'");
+    }
+  }
+  std::string body;
+  section.Text("body", &body);
+  lb::HealthMatch::ParseBody(body, match);
+}
+
 void ReadHealthCheck(YamlReader section, lb::HealthCheck::Options& health) {
   section.Flag("enabled", &health.enabled);
   section.Text("path", &health.path);
@@ -60,18 +84,12 @@ void ReadHealthCheck(YamlReader section, lb::HealthCheck::Options& health) {
   section.Choice<Kind>(
       "type", {{"http", Kind::kHttp}, {"grpc", Kind::kGrpcHealth}, {"kserve", Kind::kKserve}},
       &health.kind);
-  std::string statuses = "200";
-  section.Text("statuses", &statuses);
-  if (auto parsed = lb::HealthMatch::ParseStatuses(statuses); parsed.ok()) {
-    health.match.statuses = std::move(*parsed);
-  } else {
-    section.Fail("statuses", Concat("'", statuses, "'"), "statuses and ranges, as 200-299,304");
-  }
-  section.Text("body", &health.match.body);
+  ReadMatch(section, health.match);
   section.Text("service", &health.service);
   section.Int("grpc_status", &health.grpc_status, 0, 16);
   section.Int("port", &health.port);
   ReadTime(section, "interval", &health.interval);
+  section.Time("jitter", &health.jitter);
   ReadTime(section, "interval_starting", &health.interval_starting);
   ReadTime(section, "time_max", &health.time_max);
   section.Int("fails", &health.fails, 1, 1000);
@@ -99,6 +117,7 @@ void ReadRetries(YamlReader section, lb::RetryBudget::Options& budget, TriesConf
   section.Number("tokens_max", &budget.tokens_max, 0, kCountMax);
   section.Int("active_min", &budget.active_min, 0, kCountMax);
   ReadTime(section, "try_time_max", &tries.try_time_max);
+  ReadTime(section, "connect_time_max", &tries.connect_time_max);
   section.Int("tries_max", &tries.tries_max, 1, 100);
   ReadBytes(section, "replay_bytes_max", &tries.replay_bytes_max, 0, kBytesMax);
   ReadBytes(section, "replay_total_bytes_max", &tries.replay_total_bytes_max, 0, kBytesMax);
@@ -134,14 +153,32 @@ void ReadEndpointTls(YamlReader& pool, std::optional<net::TlsSource::ClientFiles
   }
 }
 
+void ReadHash(YamlReader section, PoolConfig& pool) {
+  std::string text = "uri";
+  const bool given = section.Has("key");
+  section.Text("key", &text);
+  const Result<lb::HashKey> key = lb::HashKey::Parse(text);
+  if (!key.ok()) {
+    section.Fail("key", Concat("'", text, "'"), lb::kHashKeyExpected);
+  } else if (given || pool.pool.policy == lb::ChoicePolicy::kHash) {
+    pool.hash_key = *key;
+  }
+  section.Number("bound", &pool.pool.hash_bound, 0, 1000);
+  if (pool.pool.hash_bound > 0 && pool.pool.hash_bound < 1) {
+    section.Fail("bound", Concat(pool.pool.hash_bound), "at least 1, or 0 for none");
+  }
+}
+
 void ReadPool(YamlReader& section, PoolConfig& pool) {
   section.Choice<lb::ChoicePolicy>("policy",
                                    {{"least_outstanding", lb::ChoicePolicy::kLeastOutstanding},
                                     {"round_robin", lb::ChoicePolicy::kRoundRobin},
                                     {"power_of_two", lb::ChoicePolicy::kPowerOfTwo},
                                     {"least_time", lb::ChoicePolicy::kLeastTime},
-                                    {"least_wait", lb::ChoicePolicy::kLeastWait}},
+                                    {"least_wait", lb::ChoicePolicy::kLeastWait},
+                                    {"hash", lb::ChoicePolicy::kHash}},
                                    &pool.pool.policy);
+  ReadHash(section.Section("hash"), pool);
   section.Int("endpoint_in_flight_max", &pool.endpoint_in_flight_max, 0, kCountMax);
   for (YamlReader& item : section.Sections("endpoints")) {
     ReadEndpoint(item, pool.endpoints.emplace_back());

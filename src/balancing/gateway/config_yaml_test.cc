@@ -55,7 +55,9 @@ pools:
       - {address: "svc", service: http}
     endpoints_file: more.yaml
     health_check: {enabled: false, path: /ready, interval: 2s, interval_starting: 50ms, time_max: 1s,
-                   fails: 3, passes: 2}
+                   fails: 3, passes: 2, jitter: 3s, statuses: '!500-599', body: '!~ down',
+                   headers: [server, '!x-old', 'a = b']}
+    hash: {key: 'header:X-User+model', bound: 1.25}
     ejection: {enabled: false, failures: 4, errors: 6, time_base: 1s, time_max: 10s, forgive_after: 20s,
                share_max: 0.25, panic_share: 0.75}
     retries: {share: 0.1, tokens_start: 5, tokens_max: 50, active_min: 1, try_time_max: 3s, tries_max: 2,
@@ -98,6 +100,15 @@ tls_reload_interval: 1s
   EXPECT_EQ(health.passes, 2u);
   const lb::Ejection::Options& ejection = pool.pool.ejection;
   EXPECT_FALSE(ejection.enabled);
+  EXPECT_EQ(health.jitter, 3s);
+  EXPECT_TRUE(health.match.other_statuses);
+  EXPECT_EQ(health.match.body, "down");
+  EXPECT_TRUE(health.match.body_differs);
+  ASSERT_EQ(health.match.headers.size(), 3u);
+  EXPECT_EQ(health.match.headers[2].value, "b");
+  ASSERT_TRUE(pool.hash_key.has_value());
+  EXPECT_EQ(pool.hash_key->parts().size(), 2u);
+  EXPECT_EQ(pool.pool.hash_bound, 1.25);
   EXPECT_EQ(ejection.failures, 4u);
   EXPECT_EQ(ejection.errors, 6u);
   EXPECT_EQ(ejection.time_base, 1s);

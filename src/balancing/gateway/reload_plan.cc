@@ -24,6 +24,7 @@ void CompareTries(ReloadPlan& plan, const std::string& pool, const TriesConfig& 
                   const TriesConfig& next) {
   const std::string in = Concat("pools.", pool, ".retries.");
   Compare(plan, in + "try_time_max", running.try_time_max, next.try_time_max);
+  Compare(plan, in + "connect_time_max", running.connect_time_max, next.connect_time_max);
   Compare(plan, in + "tries_max", running.tries_max, next.tries_max);
   Compare(plan, in + "replay_bytes_max", running.replay_bytes_max, next.replay_bytes_max);
   Compare(plan, in + "replay_total_bytes_max", running.replay_total_bytes_max,
@@ -51,6 +52,7 @@ void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayC
   for (const PoolConfig& pool : next.pools) {
     if (const PoolConfig* before = running.FindPool(pool.name)) {
       CompareTries(plan, pool.name, before->tries, pool.tries);
+      Compare(plan, Concat("pools.", pool.name, ".hash.key"), before->hash_key, pool.hash_key);
       Compare(plan, Concat("TLS of pool ", pool.name), TlsText(*before), TlsText(pool));
     } else {
       Compare(plan, Concat("TLS of the new pool ", pool.name), std::string(), TlsText(pool));

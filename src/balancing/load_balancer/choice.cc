@@ -111,6 +111,7 @@ Result<ChoicePolicy> ParseChoicePolicy(std::string_view text) {
   if (text == "power_of_two") return ChoicePolicy::kPowerOfTwo;
   if (text == "least_time") return ChoicePolicy::kLeastTime;
   if (text == "least_wait") return ChoicePolicy::kLeastWait;
+  if (text == "hash") return ChoicePolicy::kHash;
   return InvalidArgument(Concat("policy is '", text, "', expected ", kChoicePolicies));
 }
 
@@ -123,6 +124,7 @@ size_t Choose(ChoicePolicy policy, std::span<const Candidate> candidates, env::R
       // interleaved.
       return Least(candidates, random, ByTurns());
     case ChoicePolicy::kLeastOutstanding:
+    case ChoicePolicy::kHash:
       return Least(candidates, random, ByOutstanding{context.now});
     case ChoicePolicy::kPowerOfTwo:
       return BetterOfTwo(candidates, random, ByOutstanding{context.now});

@@ -24,12 +24,13 @@ enum class ChoicePolicy {
   kPowerOfTwo,        // Fewest in flight of two random ones, in pools of any size.
   kLeastTime,         // Time until an answer, as it was of late, times requests in flight.
   kLeastWait,         // The answer is expected soonest: service_estimate.h. Heeds no weights.
+  kHash,              // Where its key belongs: hash_ring.h. Here as kLeastOutstanding.
 };
 
 // "least_outstanding", "round_robin", …; kInvalidArgument lists them.
 Result<ChoicePolicy> ParseChoicePolicy(std::string_view text);
 inline constexpr std::string_view kChoicePolicies =
-    "least_outstanding, round_robin, power_of_two, least_time or least_wait";
+    "least_outstanding, round_robin, power_of_two, least_time, least_wait or hash";
 
 inline constexpr size_t kFullScanMax = 16;
 inline constexpr size_t kWaitSamples = 4;  // Of kLeastWait, above that.

@@ -63,9 +63,10 @@ TEST(ChoiceTest, NewcomerIsNotFloodedAndNotStarved) {
 
 TEST(ChoiceTest, PolicyNames) {
   EXPECT_EQ(ParseChoicePolicy("round_robin").value(), ChoicePolicy::kRoundRobin);
-  EXPECT_EQ(ParseChoicePolicy("random").status().message(),
-            "policy is 'random', expected least_outstanding, round_robin, power_of_two, least_time "
-            "or least_wait");
+  EXPECT_EQ(
+      ParseChoicePolicy("random").status().message(),
+      "policy is 'random', expected least_outstanding, round_robin, power_of_two, least_time, "
+      "least_wait or hash");
 }
 
 }  // namespace

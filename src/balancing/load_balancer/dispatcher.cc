@@ -1,6 +1,7 @@
 #include "balancing/load_balancer/dispatcher.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/base/check.h"
@@ -30,6 +31,10 @@ Status Dispatcher::Validate(const Options& options) {
     return InvalidArgument(
         Concat("retry budget: share is ", options.retry_budget.share, ", expected 0 to 1"));
   }
+  if (!(options.hash_bound == 0 || options.hash_bound >= 1)) {
+    return InvalidArgument(
+        Concat("hash: bound is ", options.hash_bound, ", expected at least 1, or 0 for none"));
+  }
   return {};
 }
 
@@ -53,12 +58,13 @@ EndpointId Dispatcher::Add(EndpointSpec spec, Instant now) {
   Candidate load;
   load.weight = status.spec.weight;
   const auto added = records_.emplace(id, Record{.status = std::move(status),
-                                                 .health = HealthCheck(options_.health, now),
+                                                 .health = HealthCheck(options_.health, now, id),
                                                  .ejection = Ejection(options_.ejection),
                                                  .load = load,
                                                  .position = {},
                                                  .wake = {}});
   Record& record = added.first->second;
+  AddToRing(record);
   WakeAt(record, now);
   Update(record, now);
   return id;
@@ -77,6 +83,7 @@ Status Dispatcher::Remove(EndpointId id, Instant now) {
   Record* record = Find(id);
   if (record == nullptr) return UnknownEndpoint(id);
   record->removed = true;
+  if (options_.policy == ChoicePolicy::kHash) ring_.Remove(id);
   Update(*record, now);
   ForgetIfDone(id, now);
   return {};
@@ -95,8 +102,12 @@ Status Dispatcher::SetWeight(EndpointId id, uint32_t weight) {
   Record* record = Find(id);
   if (record == nullptr) return UnknownEndpoint(id);
   if (weight == 0) return InvalidArgument("weight is 0, expected at least 1");
+  if (weight == record->load.weight) return {};
+  if (record->position.has_value()) weight_usable_ += weight - uint64_t{record->load.weight};
   record->status.spec.weight = record->load.weight = weight;
   if (record->position.has_value()) loads_[*record->position] = record->load;
+  if (options_.policy == ChoicePolicy::kHash) ring_.Remove(id);
+  AddToRing(*record);
   return {};
 }
 
@@ -109,7 +120,12 @@ Status Dispatcher::SetInFlightMax(EndpointId id, uint32_t in_flight_max) {
 }
 
 void Dispatcher::Reconfigure(const Options& options, Instant now) {
+  const bool same_ring = options.policy == options_.policy;
   options_ = options;
+  if (!same_ring) {
+    ring_ = HashRing();
+    for (const auto& [id, record] : records_) AddToRing(record);
+  }
   budget_.Reconfigure(options.retry_budget);
   line_.set_size_max(options.queue_size_max);
   for (auto& [id, record] : records_) {
@@ -118,6 +134,11 @@ void Dispatcher::Reconfigure(const Options& options, Instant now) {
     WakeAt(record, now);
   }
   Refresh(now);
+}
+
+void Dispatcher::AddToRing(const Record& record) {
+  if (options_.policy != ChoicePolicy::kHash || record.removed) return;
+  ring_.Add(record.status.id, record.status.spec.address.ToString(), record.load.weight);
 }
 
 Dispatcher::Record* Dispatcher::Find(EndpointId id) {
@@ -188,6 +209,7 @@ void Dispatcher::SetUsable(Record& record, bool usable, Instant now) {
     record.position = usable_.size();
     usable_.push_back(&record);
     loads_.push_back(record.load);
+    weight_usable_ += record.load.weight;
     record.has_been_up = true;
     NoteRoom(record);
     if (record.status.down_since.has_value()) {
@@ -205,6 +227,7 @@ void Dispatcher::SetUsable(Record& record, bool usable, Instant now) {
   }
   usable_.pop_back();
   loads_.pop_back();
+  weight_usable_ -= record.load.weight;
   NoteRoom(record);
   if (record.has_been_up) record.status.down_since = now;
 }
@@ -224,8 +247,8 @@ void Dispatcher::ForgetIfDone(EndpointId id, Instant) {
 
 Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   const Instant deadline = std::min(now + options_.queue_time_max, asking.deadline);
-  const TakeFor what{asking.ticket, deadline,        false,
-                     asking.work,   asking.sequence, asking.sequence_end};
+  const TakeFor what{asking.ticket,       deadline,  false, asking.work, asking.sequence,
+                     asking.sequence_end, asking.key};
   if (Record* record = WhereItIs(asking, now)) {
     budget_.OnRequest();
     ++counters_.admitted;
@@ -233,7 +256,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   }
   // Those who wait come first; Poll lets this one pass if they only wait to avoid an endpoint.
   if (line_.empty() || !asking.may_wait) {
-    if (Record* record = Pick({}, now)) {
+    if (Record* record = Pick({}, asking.key, now)) {
       budget_.OnRequest();
       ++counters_.admitted;
       return {Admission::kGranted, Take(*record, what, now)};
@@ -250,6 +273,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   entry.work = asking.work;
   entry.sequence = asking.sequence;
   entry.sequence_end = asking.sequence_end;
+  entry.key = asking.key;
   if (!line_.PushBack(std::move(entry))) {
     ++counters_.refused;
     return {Admission::kFull, {}};
@@ -265,9 +289,10 @@ Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
   const Instant deadline = asking.unprocessed
                                ? failed.deadline
                                : std::min(now + options_.queue_time_max, asking.deadline);
-  if (Record* record = Pick(asking.tried, now)) {
-    return {Admission::kGranted,
-            Take(*record, {failed.ticket, deadline, !asking.unprocessed, failed.work}, now)};
+  if (Record* record = Pick(asking.tried, failed.key, now)) {
+    const TakeFor what{failed.ticket, deadline,  !asking.unprocessed, failed.work, 0,
+                       false,         failed.key};
+    return {Admission::kGranted, Take(*record, what, now)};
   }
   WaitingLine::Entry entry;
   entry.ticket = failed.ticket;
@@ -277,6 +302,7 @@ Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
   entry.deadline = deadline;
   entry.costs_token = !asking.unprocessed;
   entry.work = failed.work;
+  entry.key = failed.key;
   line_.PushFront(std::move(entry));
   return {Admission::kWaiting, {}};
 }
@@ -307,8 +333,13 @@ Dispatcher::Record* Dispatcher::WhereItIs(const Asking& asking, Instant now) {
 }
 
 // One that has room and is not among `avoid`; null when there is none.
-Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid, Instant now) {
+Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid, uint64_t key,
+                                     Instant now) {
   if (with_room_ == 0) return nullptr;
+  if (options_.policy == ChoicePolicy::kHash && key != 0) {
+    Record* record = PickByKey(avoid, key);
+    return record != nullptr ? record : PickAmong(avoid, now);
+  }
   // In a large pool each attempt looks at other endpoints.
   const int attempts = usable_.size() > kFullScanMax ? 4 : 1;
   for (int i = 0; i < attempts; ++i) {
@@ -316,6 +347,19 @@ Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid, Insta
     if (record->has_room && !Contains(avoid, record->status.id)) return record;
   }
   return PickAmong(avoid, now);
+}
+
+// Bounded loads (Mirrokni, Thorup, Zadimoghaddam, "Consistent hashing with bounded loads"): who has
+// more than its share passes the request on along the ring.
+Dispatcher::Record* Dispatcher::PickByKey(const std::vector<EndpointId>& avoid, uint64_t key) {
+  const double bound = options_.hash_bound * (static_cast<double>(in_flight_) + 1) /
+                       std::max(1.0, static_cast<double>(weight_usable_));
+  const auto id = ring_.Find(key, [&](EndpointId candidate) {
+    const Record& record = records_.at(candidate);
+    if (!record.has_room || Contains(avoid, candidate)) return false;
+    return bound == 0 || record.load.in_flight < std::ceil(bound * record.load.weight);
+  });
+  return id.has_value() ? &records_.at(*id) : nullptr;
 }
 
 Dispatcher::Record* Dispatcher::PickAmong(const std::vector<EndpointId>& avoid, Instant now) {
@@ -332,6 +376,7 @@ Dispatcher::Record* Dispatcher::PickAmong(const std::vector<EndpointId>& avoid, 
 
 Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant now) {
   ++record.load.in_flight;
+  ++in_flight_;
   record.load.turns += 1.0 / (record.load.weight * record.load.Share(now));
   const bool alone = what.work && record.load.service.OnBegin(now);
   if (what.sequence != 0) sequences_.Bind(what.sequence, record.status.id, now);
@@ -354,6 +399,7 @@ Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant 
   grant.alone = alone;
   grant.begun = now;
   grant.ended_sequence = what.sequence_end ? what.sequence : 0;
+  grant.key = what.key;
   return grant;
 }
 
@@ -362,6 +408,7 @@ void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now)
   TEPAL_CHECK(found != records_.end() && found->second.load.in_flight > 0);
   Record& record = found->second;
   --record.load.in_flight;
+  --in_flight_;
   if (grant.ended_sequence != 0) sequences_.Forget(grant.ended_sequence);
   if (grant.work) Learn(record, grant, end, status, now);
   if (record.position.has_value()) loads_[*record.position] = record.load;
@@ -461,7 +508,7 @@ void Dispatcher::KeepHouse(Instant now, Due& due) {
 void Dispatcher::ServeLine(Instant now, Due& due) {
   line_.Walk([&](const WaitingLine::Entry& entry) {
     const bool avoids = !entry.tried.empty() && now < entry.avoid_until;
-    Record* record = Pick(avoids ? entry.tried : std::vector<EndpointId>(), now);
+    Record* record = Pick(avoids ? entry.tried : std::vector<EndpointId>(), entry.key, now);
     if (record == nullptr) {
       return with_room_ > 0 ? WaitingLine::Step::kStay : WaitingLine::Step::kStop;
     }
@@ -469,7 +516,7 @@ void Dispatcher::ServeLine(Instant now, Due& due) {
     ++counters_.waited;
     due.grants.push_back(Take(*record,
                               {entry.ticket, entry.deadline, entry.costs_token, entry.work,
-                               entry.sequence, entry.sequence_end},
+                               entry.sequence, entry.sequence_end, entry.key},
                               now));
     return WaitingLine::Step::kLeave;
   });

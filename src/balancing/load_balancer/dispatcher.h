@@ -24,6 +24,7 @@
 #include "balancing/load_balancer/choice.h"
 #include "balancing/load_balancer/ejection.h"
 #include "balancing/load_balancer/endpoint.h"
+#include "balancing/load_balancer/hash_ring.h"
 #include "balancing/load_balancer/health_check.h"
 #include "balancing/load_balancer/retry.h"
 #include "balancing/load_balancer/sequence_table.h"
@@ -41,6 +42,9 @@ class Dispatcher {
     RetryBudget::Options retry_budget;
     uint32_t queue_size_max = 1024;  // Requests that wait for an endpoint; 503 above.
     Duration queue_time_max = 30s;   // How long one waits; 503 then.
+    // With kHash: an endpoint with more than so many times its share of the requests in flight
+    // passes the next on along the ring; from 1. 0: no bound.
+    double hash_bound = 0;
   };
 
   // Permission to try one endpoint once. Ends with exactly one Finish.
@@ -56,6 +60,7 @@ class Dispatcher {
     bool alone = false;  // See ServiceEstimate.
     Instant begun{};
     uint64_t ended_sequence = 0;
+    uint64_t key = 0;
   };
 
   enum class Admission {
@@ -74,6 +79,7 @@ class Dispatcher {
     uint64_t sequence = 0;        // Goes where that sequence is; 0: anywhere.
     bool sequence_start = false;  // It is nowhere yet.
     bool sequence_end = false;    // It is nowhere once this is answered.
+    uint64_t key = 0;             // With kHash: hash_key.h. 0: none.
   };
   struct Admitted {
     Admission admission = Admission::kUnavailable;
@@ -192,6 +198,7 @@ class Dispatcher {
   };
 
   static EndpointState StateOf(const Record& record);
+  void AddToRing(const Record& record);
   Record* Find(EndpointId id);
   void Refresh(Instant now);
   void Update(Record& record, Instant now);
@@ -200,7 +207,8 @@ class Dispatcher {
   void NoteRoom(Record& record);
   void SetUsable(Record& record, bool usable, Instant now);
   Record* WhereItIs(const Asking& asking, Instant now);
-  Record* Pick(const std::vector<EndpointId>& avoid, Instant now);
+  Record* Pick(const std::vector<EndpointId>& avoid, uint64_t key, Instant now);
+  Record* PickByKey(const std::vector<EndpointId>& avoid, uint64_t key);
   Record* PickAmong(const std::vector<EndpointId>& avoid, Instant now);
   struct TakeFor {
     Ticket ticket = 0;
@@ -209,6 +217,7 @@ class Dispatcher {
     bool work = true;
     uint64_t sequence = 0;
     bool sequence_end = false;
+    uint64_t key = 0;
   };
   Grant Take(Record& record, const TakeFor& what, Instant now);
   void Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now);
@@ -240,7 +249,10 @@ class Dispatcher {
   bool panic_ = false;      // Ejected endpoints are used.
   bool backups_in_ = true;  // Backups are used.
   SequenceTable sequences_;
-  double usual_seconds_ = 0;  // See ServiceEstimate.
+  HashRing ring_;               // With kHash: of records_ that are not removed.
+  uint64_t in_flight_ = 0;      // Of records_.
+  uint64_t weight_usable_ = 0;  // Of usable_.
+  double usual_seconds_ = 0;    // See ServiceEstimate.
   std::vector<EndpointId> drained_;
 };
 

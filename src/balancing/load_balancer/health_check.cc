@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "balancing/load_balancer/hash_ring.h"
 #include "core/base/text.h"
 
 namespace tepal::lb {
@@ -19,11 +20,24 @@ Status HealthCheck::Validate(const Options& options) {
     return InvalidArgument(
         Concat("health check: path is '", options.path, "', expected one that begins with '/'"));
   }
+  if (options.jitter < 0ns || options.jitter > 24 * 3600s) {
+    return InvalidArgument("health check: jitter must be from 0s to a day");
+  }
   return {};
 }
 
-HealthCheck::HealthCheck(const Options& options, Instant now)
-    : options_(options), state_(options.enabled ? State::kChecking : State::kHealthy), next_(now) {}
+HealthCheck::HealthCheck(const Options& options, Instant now, uint64_t salt)
+    : options_(options),
+      state_(options.enabled ? State::kChecking : State::kHealthy),
+      next_(now),
+      salt_(salt) {}
+
+// As good as random, and the same in every run of a simulation.
+Duration HealthCheck::Jitter() const {
+  if (options_.jitter <= 0ns) return {};
+  const uint64_t bits = HashOfText("", salt_ ^ (number_ << 32));
+  return options_.jitter / 1024 * static_cast<int64_t>(bits % 1024);
+}
 
 std::optional<uint64_t> HealthCheck::Due(Instant now) {
   if (!options_.enabled || now < next_) return std::nullopt;
@@ -63,8 +77,8 @@ void HealthCheck::Record(std::string error, Instant now) {
     in_a_row_ = 0;
   }
   const bool doubt = state_ == State::kHealthy && in_a_row_ > 0;
-  next_ =
-      now + (state_ == State::kChecking || doubt ? options_.interval_starting : options_.interval);
+  const bool soon = state_ == State::kChecking || doubt;
+  next_ = now + (soon ? options_.interval_starting : options_.interval + Jitter());
 }
 
 // A server that always answers at once and now does not is not to be waited for as long as one that

@@ -31,6 +31,7 @@ class HealthCheck {
     int grpc_status = 0;     // Passes as well; 12: servers without that service count as healthy.
     uint16_t port = 0;       // Where to ask; 0: the endpoint's own, for gRPC its gRPC port.
     Duration interval = 1s;  // From the end of one check to the next.
+    Duration jitter{};       // And up to that much longer, each time another.
     Duration interval_starting = 100ms;  // The same, until the first check that passes.
     Duration time_max = 2s;              // A check without an answer by then has failed.
     // Also after so many times as long as checks have taken of late, and never before
@@ -54,7 +55,8 @@ class HealthCheck {
   // kInvalidArgument names the option that makes no sense.
   static Status Validate(const Options& options);
 
-  HealthCheck(const Options& options, Instant now);
+  // `salt` makes the jitter, and should be different for each endpoint.
+  HealthCheck(const Options& options, Instant now, uint64_t salt = 0);
 
   // Whether a check is to be sent now; if so its number, to be given back with the answer.
   std::optional<uint64_t> Due(Instant now);
@@ -78,6 +80,7 @@ class HealthCheck {
  private:
   void Record(std::string error, Instant now);
   Duration TimeMax() const;
+  Duration Jitter() const;
 
   const Options& options_;
   State state_;
@@ -87,6 +90,7 @@ class HealthCheck {
   Duration time_{};  // The longest that one which passed has taken, older ones counting for less.
   bool in_progress_ = false;
   uint64_t number_ = 0;
+  const uint64_t salt_;
   uint32_t in_a_row_ = 0;  // Answers that speak against state_.
 };
 

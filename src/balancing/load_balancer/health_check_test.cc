@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace tepal::lb {
 namespace {
 
@@ -110,6 +112,25 @@ TEST_F(HealthCheckTest, OptionsThatMakeNoSenseAreNamed) {
   options_.path = "ready";
   EXPECT_EQ(HealthCheck::Validate(options_).message(),
             "health check: path is 'ready', expected one that begins with '/'");
+}
+
+TEST_F(HealthCheckTest, JitterIsAnotherEachTimeAndForEachEndpoint) {
+  options_.jitter = 1s;
+  HealthCheck one(options_, now_, 1);
+  HealthCheck other(options_, now_, 2);
+  std::set<Duration> waits;
+  for (int i = 0; i < 20; ++i) {
+    Answer(one, true);
+    Answer(other, true);
+    for (const HealthCheck* check : {&one, &other}) {
+      const Duration wait = *check->NextDeadline() - now_;
+      EXPECT_GE(wait, options_.interval);
+      EXPECT_LT(wait, options_.interval + options_.jitter);
+      waits.insert(wait);
+    }
+    now_ += 2s;
+  }
+  EXPECT_GT(waits.size(), 30u);
 }
 
 }  // namespace

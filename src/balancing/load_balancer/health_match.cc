@@ -12,6 +12,10 @@ namespace {
 
 using Op = HealthMatch::Header::Op;
 
+constexpr std::string_view kHeaderExpected =
+    "expected 'name', '!name', 'name = value', 'name != value', 'name ~ expression' or 'name !~ "
+    "expression'";
+
 re2::StringPiece Piece(std::string_view text) { return {text.data(), text.size()}; }
 
 Result<std::shared_ptr<const re2::RE2>> Compile(const std::string& text) {
@@ -27,9 +31,12 @@ Result<std::shared_ptr<const re2::RE2>> Compile(const std::string& text) {
 
 }  // namespace
 
-Result<std::vector<HealthMatch::Statuses>> HealthMatch::ParseStatuses(std::string_view text) {
+Status HealthMatch::ParseStatuses(std::string_view text, Options& options) {
   std::vector<Statuses> statuses;
-  for (const std::string_view range : Split(text, ',')) {
+  const std::string_view whole = Trim(text);
+  const bool others = whole.starts_with('!');
+  for (const std::string_view word : Split(whole.substr(others ? 1 : 0), ',')) {
+    const std::string_view range = Trim(word);
     const size_t dash = range.find('-');
     const auto first = ParseNumber<int>(range.substr(0, dash));
     const auto last =
@@ -39,7 +46,45 @@ Result<std::vector<HealthMatch::Statuses>> HealthMatch::ParseStatuses(std::strin
     }
     statuses.push_back({*first, *last});
   }
-  return statuses;
+  options.statuses = std::move(statuses);
+  options.other_statuses = others;
+  return {};
+}
+
+Result<HealthMatch::Header> HealthMatch::ParseHeader(std::string_view text) {
+  const std::string_view rule = Trim(text);
+  const bool absent = rule.starts_with('!');
+  // A field's name has none of these but '!', which is part of an operator here.
+  const size_t end = absent ? std::string_view::npos : rule.find_first_of(" \t=~!");
+  Header header;
+  header.op = absent ? Op::kAbsent : Op::kPresent;
+  for (const char c : Trim(rule.substr(absent ? 1 : 0, end))) {
+    header.name.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c);
+  }
+  const bool plain = header.name.find_first_of(" \t=~!:") == std::string::npos;
+  if (header.name.empty() || !plain) {
+    return InvalidArgument(Concat("'", text, "', ", kHeaderExpected));
+  }
+  if (end == std::string_view::npos) return header;
+  const std::string_view rest = Trim(rule.substr(end));
+  struct Operator {
+    std::string_view text;
+    Op op;
+  };
+  constexpr Operator kOperators[] = {
+      {"!=", Op::kDiffers}, {"!~", Op::kMatchesNot}, {"=", Op::kEquals}, {"~", Op::kMatches}};
+  for (const Operator& known : kOperators) {
+    if (!rest.starts_with(known.text)) continue;
+    header.op = known.op;
+    header.value = Trim(rest.substr(known.text.size()));
+    return header;
+  }
+  return InvalidArgument(Concat("'", text, "', ", kHeaderExpected));
+}
+
+void HealthMatch::ParseBody(std::string_view text, Options& options) {
+  options.body_differs = text.starts_with("!~");
+  options.body = options.body_differs ? Trim(text.substr(2)) : text;
 }
 
 Result<HealthMatch> HealthMatch::New(const Options& options) {

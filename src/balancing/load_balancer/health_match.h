@@ -42,8 +42,13 @@ class HealthMatch {
     bool body_differs = false;
   };
 
-  // "200-299,304".
-  static Result<std::vector<Statuses>> ParseStatuses(std::string_view text);
+  // "200-299,304" or, for any but those, "!500-599".
+  static Status ParseStatuses(std::string_view text, Options& options);
+  // "name" (it is there), "!name" (it is not), "name = value", "name != value", "name ~ expression"
+  // or "name !~ expression".
+  static Result<Header> ParseHeader(std::string_view text);
+  // "expression" or "!~ expression".
+  static void ParseBody(std::string_view text, Options& options);
 
   // kInvalidArgument names the rule that makes no sense.
   static Result<HealthMatch> New(const Options& options);

@@ -65,11 +65,13 @@ TEST(HealthMatchTest, BodiesMatchWithinTheirFirstPart) {
 }
 
 TEST(HealthMatchTest, StatusesAsText) {
-  const auto statuses = HealthMatch::ParseStatuses("200-299,304").value();
+  HealthMatch::Options options;
+  ASSERT_TRUE(HealthMatch::ParseStatuses("200-299,304", options).ok());
+  const auto& statuses = options.statuses;
   ASSERT_EQ(statuses.size(), 2u);
   EXPECT_EQ(statuses[0].last, 299);
   EXPECT_EQ(statuses[1].first, 304);
-  EXPECT_EQ(HealthMatch::ParseStatuses("200,x").status().message(),
+  EXPECT_EQ(HealthMatch::ParseStatuses("200,x", options).message(),
             "'x', expected a status or a range, as 200-299");
 }
 
@@ -83,6 +85,40 @@ TEST(HealthMatchTest, RulesThatMakeNoSenseAreRefused) {
   EXPECT_NE(HealthMatch::New(options).status().message().find("300-200"), std::string::npos);
   options.statuses.clear();
   EXPECT_FALSE(HealthMatch::New(options).ok());
+}
+
+TEST(HealthMatchTest, RulesAreWrittenAsOneText) {
+  HealthMatch::Options options;
+  ASSERT_TRUE(HealthMatch::ParseStatuses("! 500-599, 404", options).ok());
+  EXPECT_TRUE(options.other_statuses);
+  EXPECT_EQ(Judge(options, Head(200)), "");
+  EXPECT_NE(Judge(options, Head(404)), "");
+  struct Case {
+    const char* text;
+    Op op;
+    const char* name;
+    const char* value;
+  };
+  const Case cases[] = {
+      {"Server", Op::kPresent, "server", ""},  {"!X-Old", Op::kAbsent, "x-old", ""},
+      {" ! x-old ", Op::kAbsent, "x-old", ""}, {"a = b c", Op::kEquals, "a", "b c"},
+      {"a=b", Op::kEquals, "a", "b"},          {"a != b", Op::kDiffers, "a", "b"},
+      {"a ~ ^b$", Op::kMatches, "a", "^b$"},   {"a !~ b", Op::kMatchesNot, "a", "b"}};
+  for (const Case& c : cases) {
+    const auto header = HealthMatch::ParseHeader(c.text);
+    ASSERT_TRUE(header.ok()) << c.text;
+    EXPECT_EQ(header->op, c.op) << c.text;
+    EXPECT_EQ(header->name, c.name) << c.text;
+    EXPECT_EQ(header->value, c.value) << c.text;
+  }
+  for (const char* bad : {"", "!", "= b", "a b", "a: b", "! a b", "a !b"}) {
+    EXPECT_FALSE(HealthMatch::ParseHeader(bad).ok()) << bad;
+  }
+  HealthMatch::ParseBody("!~ down", options);
+  EXPECT_TRUE(options.body_differs);
+  EXPECT_EQ(options.body, "down");
+  HealthMatch::ParseBody("up", options);
+  EXPECT_FALSE(options.body_differs);
 }
 
 }  // namespace

@@ -200,6 +200,10 @@ void ProxyExchange::ResumeRequest() {
 
 // Asking the pool.
 
+uint64_t ProxyExchange::HashKeyOfRequest() const {
+  return options().hash_key.has_value() ? options().hash_key->Of(head_, facts_.model) : 0;
+}
+
 void ProxyExchange::Ask() {
   phase_ = Phase::kWaiting;
   if (route_ == RouteKind::kInfer) LearnFacts();
@@ -209,7 +213,8 @@ void ProxyExchange::Ask() {
                                     .work = route_ == RouteKind::kInfer,
                                     .sequence = facts_.sequence,
                                     .sequence_start = facts_.sequence_start,
-                                    .sequence_end = facts_.sequence_end},
+                                    .sequence_end = facts_.sequence_end,
+                                    .key = HashKeyOfRequest()},
                                    Now()));
 }
 

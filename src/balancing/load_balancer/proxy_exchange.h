@@ -68,6 +68,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
 
   void PrepareHead();
   void Ask();
+  uint64_t HashKeyOfRequest() const;
   void OnAdmitted(const Pool::Admitted& admitted);
   void StartTry(const Pool::Grant& grant);
   http::RequestHead HeadOfTry() const;

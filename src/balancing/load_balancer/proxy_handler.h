@@ -13,16 +13,19 @@
 // passed on with what is left of it.
 //
 // Headers: hop-by-hop fields are the sessions' business; Host and everything else is passed on as
-// it came, x-request-id is added when there is none, x-forwarded-for and x-forwarded-proto are
-// appended. Owned by one loop, shared by the handlers of its doors.
+// it came, x-request-id is added when there is none and sent
+// back, x-forwarded-for and x-forwarded-proto are appended. Owned by one loop, shared by the
+// handlers of its doors.
 
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
+#include "balancing/load_balancer/hash_key.h"
 #include "balancing/load_balancer/pool.h"
 #include "balancing/load_balancer/proxy_statistics.h"
 #include "core/buffer/budget.h"
@@ -39,6 +42,7 @@ struct ProxyOptions {
   Duration try_time_max = 30s;                 // For the head of an endpoint's answer.
   uint32_t tries_max = kTriesMax;              // See retry.h.
   bool allow_changes = false;                  // Pass on what changes one replica of many.
+  std::optional<HashKey> hash_key;             // With ChoicePolicy::kHash.
   net::HttpClient::Options client;             // Its `http2` is set by the handler.
   http::Limits server_limits;                  // Of the server that the handler is made for.
 };

@@ -34,6 +34,7 @@ class WaitingLine {
     bool work = true;          // See Dispatcher::Asking.
     uint64_t sequence = 0;
     bool sequence_end = false;
+    uint64_t key = 0;  // See Dispatcher::Asking.
   };
 
   explicit WaitingLine(uint32_t size_max) : size_max_(size_max) {}

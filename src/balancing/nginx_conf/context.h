@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -65,7 +66,13 @@ class Context {
   const std::multimap<int, std::string>& errors() const { return errors_; }
   std::vector<Note> TakeNotes() {
     std::vector<Note> notes;
-    for (auto& [line, note] : notes_) notes.push_back(std::move(note));
+    for (auto& [line, note] : notes_) {
+      // What stands outside of the servers is read for each of them.
+      const bool again = std::any_of(notes.begin(), notes.end(), [&](const Note& other) {
+        return other.line == line && other.text == note.text;
+      });
+      if (!again) notes.push_back(std::move(note));
+    }
     return notes;
   }
 

@@ -1,5 +1,7 @@
 #include "balancing/nginx_conf/health_reader.h"
 
+#include "balancing/nginx_conf/match_reader.h"
+
 namespace tepal::nginx_conf {
 
 namespace {
@@ -12,14 +14,17 @@ class HealthReader {
 
   void Read() {
     // What the directive means when it says no more.
-    health_.enabled = true;
+    health_ = lb::HealthCheck::Options();
     health_.path = "/";
     health_.interval = 5s;
     health_.fails = 1;
     health_.passes = 1;
+    health_.match.statuses = {{200, 399}};
     for (const std::string& word : directive_.words) ReadParameter(SplitParameter(word));
-    if (!is_grpc_ && !matched_) {
-      context_.Differs(directive_.line, "status 200 passes, other 2xx and 3xx do not");
+    if (health_.kind == lb::HealthCheck::Kind::kGrpcHealth) {
+      for (const std::string_view name : http_only_) Useless(name, "type=http");
+    } else {
+      for (const std::string_view name : grpc_only_) Useless(name, "type=grpc");
     }
   }
 
@@ -42,12 +47,32 @@ class HealthReader {
       if (const auto count = context_.Count(directive_, value, 1)) health_.fails = *count;
     } else if (name == "passes") {
       if (const auto count = context_.Count(directive_, value, 1)) health_.passes = *count;
+    } else if (name == "jitter") {
+      if (const auto time = context_.Time(directive_, value)) health_.jitter = *time;
+    } else if (name == "port") {
+      if (const auto port = context_.Count(directive_, value, 1); port && *port <= 65535) {
+        health_.port = static_cast<uint16_t>(*port);
+      } else if (port) {
+        context_.Error(directive_, value, "a port, 1 to 65535");
+      }
     } else if (name == "uri") {
+      http_only_.push_back(name);
       ReadUri(value);
     } else if (name == "match") {
-      ReadMatch(value);
-    } else {
-      ReadUnhonoured(name, value);
+      http_only_.push_back(name);
+      ReadMatchName(value);
+    } else if (name == "type") {
+      ReadType(value);
+    } else if (name == "grpc_service") {
+      grpc_only_.push_back(name);
+      health_.service = value;
+    } else if (name == "grpc_status") {
+      grpc_only_.push_back(name);
+      const auto code = context_.Count(directive_, value, 0);
+      if (code && *code > 16) context_.Error(directive_, value, "a gRPC status, 0 to 16");
+      if (code && *code <= 16) health_.grpc_status = static_cast<int>(*code);
+    } else if (name != "keepalive_time") {  // Connections of checks are kept.
+      context_.Error(directive_, name, "a parameter of health_check, as uri=/v2/health/ready");
     }
   }
 
@@ -59,47 +84,34 @@ class HealthReader {
     }
   }
 
-  void ReadUnhonoured(std::string_view name, std::string_view value) {
-    if (name == "keepalive_time") return;  // Connections of checks are kept.
-    if (name == "type" && value == "http") return;
-    if (name == "type" && value == "grpc") {
-      is_grpc_ = true;
-      health_.enabled = false;
-      context_.NotHonoured(directive_.line, "health_check type=grpc",
-                           "endpoints are checked over HTTP; there is no check of this upstream");
-      return;
-    }
-    const bool known = name == "jitter" || name == "port" || name == "type" ||
-                       name == "grpc_service" || name == "grpc_status";
-    if (known) {
-      context_.NotHonoured(directive_.line, Concat("health_check ", name, "="),
-                           name == "jitter" ? "checks are not all sent at once anyhow"
-                                            : "the address and protocol of requests are checked");
-    } else {
-      context_.Error(directive_, name, "a parameter of health_check, as uri=/v2/health/ready");
+  void ReadType(std::string_view value) {
+    if (value == "grpc") {
+      health_.kind = lb::HealthCheck::Kind::kGrpcHealth;
+    } else if (value != "http") {
+      context_.Error(directive_, value, "type=http or type=grpc");
     }
   }
 
-  void ReadMatch(std::string_view name) {
+  void ReadMatchName(std::string_view name) {
     const auto match = matches_.find(std::string(name));
     if (match == matches_.end()) {
       context_.Error(directive_, name, "the name of a match block of this file");
-      return;
+    } else {
+      health_.match = ReadMatch(context_, match->second);
     }
-    matched_ = true;
-    for (const Directive& rule : match->second.block) {
-      const bool is_default =
-          rule.name == "status" && rule.words.size() == 1 && rule.words[0] == "200";
-      if (!is_default) context_.NotHonoured(rule, "a check passes with status 200, whatever else");
-    }
+  }
+
+  void Useless(std::string_view name, std::string_view type) {
+    context_.Fault(directive_.line,
+                   Concat("health_check ", name, "= means something with ", type, " only"));
   }
 
   Context& context_;
   const Directive& directive_;
   const std::map<std::string, Directive>& matches_;
   lb::HealthCheck::Options& health_;
-  bool is_grpc_ = false;
-  bool matched_ = false;
+  std::vector<std::string_view> http_only_;  // Given.
+  std::vector<std::string_view> grpc_only_;
 };
 
 }  // namespace

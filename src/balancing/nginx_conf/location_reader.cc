@@ -17,13 +17,14 @@ std::string_view WithoutProtocol(std::string_view name) {
 class LocationReader {
  public:
   LocationReader(Context& context, const Directive& block, ServerScope scope, Found& found)
-      : context_(context), block_(block), scope_(scope), found_(found) {
+      : context_(context), block_(block), scope_(scope), found_(found), tls_(found.tls) {
     if (!block.words.empty()) path_ = block.words.back();
     exact_ = block.words.size() == 2 && block.words[0] == "=";
   }
 
   void Read() {
     for (const Directive& directive : block_.block) ReadOne(directive);
+    if (passes_to_ != nullptr) SetEndpointTls();
     for (const Directive* check : checks_) ReadCheck(*check);
     if (path_ == "/dashboard.html" || path_ == "/status.html") found_.dashboard = true;
   }
@@ -38,6 +39,7 @@ class LocationReader {
     if (name == "return") return ReadReturn(directive);
     if (name == "status_zone" || name == "root" || name == "index") return;
     if (ReadLimit(context_, directive, scope_.config.limits)) return;
+    if (ReadTls(context_, directive, tls_)) return;
     if (ReadPassing(context_, directive, found_)) return;
     context_.NotHonoured(directive, "no directive of a location that this balancer knows");
   }
@@ -68,9 +70,10 @@ class LocationReader {
     const auto word = context_.OneWord(directive, Concat(scheme, "UPSTREAM"));
     if (!word) return;
     std::string_view name = *word;
-    if (name.starts_with("https://") || name.starts_with("grpcs://")) {
-      context_.NotHonoured(directive, "upstreams are reached without TLS");
-      return;
+    for (const std::string_view secure : {"https://", "grpcs://"}) {
+      if (!name.starts_with(secure)) continue;
+      over_tls_ = true;
+      name.remove_prefix(secure.size());
     }
     if (name.starts_with(scheme)) name.remove_prefix(scheme.size());
     if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
@@ -86,6 +89,7 @@ class LocationReader {
       return;
     }
     passes_to_ = &upstream->second;
+    pass_line_ = directive.line;
     upstream->second.used = true;
     upstream->second.grpc = upstream->second.grpc || grpc;
     if (found_.upstream != nullptr && found_.upstream != passes_to_) {
@@ -98,10 +102,25 @@ class LocationReader {
     }
   }
 
+  // All who pass to an upstream reach it the same way.
+  void SetEndpointTls() {
+    std::optional<net::TlsSource::ClientFiles>& tls = passes_to_->pool.endpoint_tls;
+    if (passes_to_->passed_before && over_tls_ != tls.has_value()) {
+      context_.NotHonoured(pass_line_, over_tls_ ? "TLS to the upstream" : "no TLS to the upstream",
+                           "an upstream is reached as the first who passes to it says");
+    } else if (over_tls_ && !tls.has_value()) {
+      tls = tls_.ForEndpoints(passes_to_->pool.name);
+    }
+    passes_to_->passed_before = true;
+  }
+
   void ReadCheck(const Directive& directive) {
     if (passes_to_ == nullptr) {
       context_.Error(directive.line, "'health_check': the location passes to no upstream");
       return;
+    }
+    if (passes_to_->has_check) {
+      context_.Differs(directive.line, "an upstream has one health check: the last counts");
     }
     passes_to_->has_check = true;
     ReadHealthCheck(context_, directive, scope_.matches, passes_to_->pool.pool.health);
@@ -113,6 +132,9 @@ class LocationReader {
   Found& found_;
   std::string path_;
   bool exact_ = false;
+  TlsFound tls_;
+  bool over_tls_ = false;
+  int pass_line_ = 0;
   Upstream* passes_to_ = nullptr;
   std::vector<const Directive*> checks_;  // Read last: they need the upstream.
 };
@@ -127,6 +149,14 @@ bool ReadPassing(Context& context, const Directive& directive, Found& found) {
     if (const auto time = context.Time(directive, word); time && *time > 0ns) {
       found.try_time_max = *time;
     }
+  } else if (name == "connect_timeout") {
+    if (const auto time = context.Time(directive, word); time && *time > 0ns) {
+      found.connect_time_max = *time;
+    }
+  } else if (name == "next_upstream_timeout") {
+    context.NotHonoured(directive, "the queue and each try have time limits of their own");
+  } else if (name == "send_timeout") {
+    context.NotHonoured(directive, "it is 60 s for every endpoint");
   } else if (name == "next_upstream") {
     if (word == "off") found.tries_max = 1;
     // What else may be tried again is said by docs/retries.md, whatever the words here.
@@ -154,6 +184,7 @@ bool ReadPassing(Context& context, const Directive& directive, Found& found) {
 void ApplyPassing(const Found& found, Upstream& upstream) {
   if (found.tries_max) upstream.pool.tries.tries_max = *found.tries_max;
   if (found.try_time_max) upstream.pool.tries.try_time_max = *found.try_time_max;
+  if (found.connect_time_max) upstream.pool.tries.connect_time_max = *found.connect_time_max;
 }
 
 void ReadLocation(Context& context, const Directive& block, ServerScope scope, Found& found) {

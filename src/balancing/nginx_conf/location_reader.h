@@ -3,6 +3,7 @@
 #pragma once
 
 #include "balancing/nginx_conf/server_reader.h"
+#include "balancing/nginx_conf/tls_reader.h"
 
 namespace tepal::nginx_conf {
 
@@ -13,8 +14,10 @@ struct Found {
   bool api_writes = false;
   int api_line = 0;
   bool dashboard = false;
+  TlsFound tls;
   std::optional<uint32_t> tries_max;  // proxy_next_upstream and its kin.
   std::optional<Duration> try_time_max;
+  std::optional<Duration> connect_time_max;
 };
 
 // proxy_read_timeout, proxy_next_upstream, …: true when it is one of them.

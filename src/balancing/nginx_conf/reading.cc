@@ -36,7 +36,7 @@ class Reader {
   Result<Reading> Read(const std::vector<Directive>& tree) {
     Collect(tree);
     for (const Directive* server : servers_) {
-      ReadServer(context_, *server, {upstreams_, matches_, reading_.config});
+      ReadServer(context_, *server, {upstreams_, matches_, reading_.config, inherited_});
     }
     TakePools();
     CheckZones();
@@ -102,6 +102,9 @@ class Reader {
       if (time && *time > 0ns) reading_.config.dns.time_max = *time;
     } else if (name == "include") {
       context_.NotHonoured(directive, "the file is not opened; write its directives here");
+    } else if (name.starts_with("ssl_") || name.starts_with("proxy_") ||
+               name.starts_with("grpc_")) {
+      inherited_.push_back(&directive);
     } else if (ReadLimit(context_, directive, reading_.config.limits)) {
       return;
     } else if (std::find(kHarmless.begin(), kHarmless.end(), name) == kHarmless.end()) {
@@ -184,6 +187,7 @@ class Reader {
   std::map<std::string, Directive> matches_;
   std::vector<std::string> order_;
   std::vector<const Directive*> servers_;
+  std::vector<const Directive*> inherited_;
 };
 
 }  // namespace

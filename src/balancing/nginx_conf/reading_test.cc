@@ -155,6 +155,11 @@ TEST(NginxConfTest, Policies) {
   EXPECT_EQ(policy("least_time header inflight;"), lb::ChoicePolicy::kLeastTime);
   EXPECT_EQ(policy("random two least_conn;"), lb::ChoicePolicy::kPowerOfTwo);
   EXPECT_EQ(policy("random;"), lb::ChoicePolicy::kPowerOfTwo);
+  EXPECT_EQ(policy("random two least_time=header;"), lb::ChoicePolicy::kPowerOfTwo);
+  EXPECT_THAT(ErrorOf(Around("server a:1; random three;", "")), HasSubstr("got 'three'"));
+  EXPECT_THAT(ErrorOf(Around("server a:1; least_time;", "")), HasSubstr("expected header or"));
+  EXPECT_THAT(AllNotes(Read(Around("server a:1; least_time header;", ""))),
+              HasSubstr("honoured differently: least_time goes by the time to the last byte"));
 }
 
 TEST(NginxConfTest, MaxFailsOfNoneIsNoEjection) {
@@ -169,7 +174,7 @@ events { worker_connections 1024; }
 http {
   include mime.types;
   upstream u {
-    hash $request_uri consistent;
+    hash $cookie_id consistent;
     server a:1 drain route=x;
     server b:1 max_fails=2;
     server c:1 max_fails=3;
@@ -178,10 +183,10 @@ http {
   upstream idle { server d:1; }
   proxy_cache_path /tmp/c;
   server {
-    listen 80 ssl;
+    listen 80;
     listen 81 backlog=10;
     server_name example.com;
-    ssl_certificate a.pem;
+    ssl_ciphers HIGH;
     location /v2 { proxy_pass http://u/v3; proxy_set_header X-A b; proxy_set_header Host $host; add_header A b; }
     location /other { proxy_pass http://idle; }
   }
@@ -191,11 +196,10 @@ stream { }
 )"));
   for (const std::string_view expected :
        {":5: not honoured: include (", ":7: not honoured: hash (",
-        ":8: not honoured: server … drain",
-        ":8: not honoured: server … route=", ":10: honoured differently: max_fails is one for",
-        ":11: not honoured: sticky (", ":14: not honoured: proxy_cache_path (",
-        ":16: not honoured: listen … ssl", ":17: not honoured: listen … backlog=10",
-        ":18: not honoured: server_name (", ":19: not honoured: ssl_certificate (",
+        ":8: not honoured: server … drain", ":8: not honoured: server … route=",
+        ":10: honoured differently: max_fails is one for", ":11: not honoured: sticky (",
+        ":14: not honoured: proxy_cache_path (", ":17: not honoured: listen … backlog=10",
+        ":18: not honoured: server_name (", ":19: not honoured: ssl_ciphers (",
         ":20: not honoured: the path of http://u/v3", ":20: not honoured: proxy_set_header (",
         ":20: not honoured: add_header (", ":20: honoured differently: not only /v2 is passed on",
         ":21: not honoured: proxy_pass (a server passes all paths to one upstream",
@@ -209,7 +213,7 @@ stream { }
 TEST(NginxConfTest, LimitsTimesAndTries) {
   const Reading reading = Read(Concat("worker_processes 4;\nkeepalive_timeout 65;\n",
                                       Around("server a:1;", R"(client_max_body_size 1g;
-proxy_read_timeout 90s; proxy_next_upstream off; client_header_timeout 1500ms;)",
+proxy_read_timeout 90s; proxy_connect_timeout 3s; proxy_next_upstream off; client_header_timeout 1500ms;)",
                                              "client_body_timeout 1m30s; send_timeout 20; "
                                              "large_client_header_buffers 4 16k;")));
   const gateway::LimitsConfig& limits = reading.config.limits;
@@ -223,6 +227,7 @@ proxy_read_timeout 90s; proxy_next_upstream off; client_header_timeout 1500ms;)"
   const gateway::TriesConfig& tries = reading.config.pools.at(0).tries;
   EXPECT_EQ(tries.tries_max, 1u);
   EXPECT_EQ(tries.try_time_max, 90s);
+  EXPECT_EQ(tries.connect_time_max, 3s);
 }
 
 TEST(NginxConfTest, HealthChecksWithEveryParameter) {
@@ -236,13 +241,168 @@ TEST(NginxConfTest, HealthChecksWithEveryParameter) {
   EXPECT_EQ(health.interval, 2s);
   EXPECT_EQ(health.fails, 3u);
   EXPECT_EQ(health.passes, 2u);
-  EXPECT_THAT(AllNotes(reading), HasSubstr("not honoured: health_check port="));
-  EXPECT_THAT(AllNotes(Read(Concat("match odd { status 200-399; body ~ ok; }\n",
-                                   Around("server a:1;", "health_check match=odd;")))),
-              HasSubstr(":1: not honoured: body ("));
+  EXPECT_EQ(health.jitter, 1s);
+  EXPECT_EQ(health.port, 9000);
+  ASSERT_EQ(health.match.statuses.size(), 1u);
+  EXPECT_EQ(health.match.statuses[0].last, 200);
+  EXPECT_THAT(AllNotes(reading), IsEmpty());
   EXPECT_THAT(ErrorOf(Around("server a:1;", "health_check match=none;")),
               HasSubstr("got 'none', expected the name of a match block"));
   EXPECT_THAT(ErrorOf(Around("server a:1;", "health_check url=/;")), HasSubstr("got 'url'"));
+}
+
+TEST(NginxConfTest, MatchBlocksAreReadWhole) {
+  const auto match = [](std::string_view rules) {
+    return Read(Concat("match m {\n", rules, "\n}\n",
+                       Around("server a:1;", "health_check match=m;")))
+        .config.pools.at(0)
+        .pool.health.match;
+  };
+  using Op = lb::HealthMatch::Header::Op;
+  const auto any = match("body ~ \"Welcome to nginx!\";");
+  EXPECT_EQ(any.statuses.at(0).first, 100);
+  EXPECT_EQ(any.statuses.at(0).last, 599);
+  EXPECT_EQ(any.body, "Welcome to nginx!");
+  EXPECT_FALSE(any.body_differs);
+  const auto several = match(
+      "status 200-204 301; header Content-Type = text/html;\n"
+      "header Connection !~ close; header Host; header ! X-Old;\n"
+      "header Server != \"a b\"; header V ~ ^2; body !~ maintenance;");
+  ASSERT_EQ(several.statuses.size(), 2u);
+  EXPECT_EQ(several.statuses[1].first, 301);
+  EXPECT_FALSE(several.other_statuses);
+  ASSERT_EQ(several.headers.size(), 6u);
+  EXPECT_EQ(several.headers[0].name, "content-type");
+  EXPECT_EQ(several.headers[0].op, Op::kEquals);
+  EXPECT_EQ(several.headers[0].value, "text/html");
+  EXPECT_EQ(several.headers[1].op, Op::kMatchesNot);
+  EXPECT_EQ(several.headers[2].op, Op::kPresent);
+  EXPECT_EQ(several.headers[3].op, Op::kAbsent);
+  EXPECT_EQ(several.headers[3].name, "x-old");
+  EXPECT_EQ(several.headers[4].op, Op::kDiffers);
+  EXPECT_EQ(several.headers[4].value, "a b");
+  EXPECT_EQ(several.headers[5].op, Op::kMatches);
+  EXPECT_TRUE(several.body_differs);
+  EXPECT_TRUE(match("status ! 500-599 404;").other_statuses);
+
+  const auto error = [](std::string_view rule) {
+    return ErrorOf(
+        Concat("match m { ", rule, " }\n", Around("server a:1;", "health_check match=m;")));
+  };
+  EXPECT_THAT(error("status maybe;"), HasSubstr("nginx.conf:1: 'status': got 'maybe'"));
+  EXPECT_THAT(error("status;"), HasSubstr("'status': got ''"));
+  EXPECT_THAT(error("status 99;"), HasSubstr("expected a range within 100-599"));
+  EXPECT_THAT(error("header A is b;"), HasSubstr("'header': got 'A is '"));
+  EXPECT_THAT(error("header A ~ (;"), HasSubstr("'(' is no regular expression"));
+  EXPECT_THAT(error("body = x;"), HasSubstr("'body': got '=', expected ~ or !~"));
+  EXPECT_THAT(error("body ~ a(?=b);"), HasSubstr("no regular expression"));
+  EXPECT_THAT(error("colour red;"), HasSubstr("expected status, header or body"));
+  EXPECT_THAT(AllNotes(Read(Concat("match m { require $a; body ~ a; body ~ b; }\n",
+                                   Around("server a:1;", "health_check match=m;")))),
+              testing::AllOf(HasSubstr(":1: not honoured: require ("),
+                             HasSubstr(":1: not honoured: body (a check has one rule")));
+}
+
+TEST(NginxConfTest, HealthChecksOverGrpc) {
+  const Reading reading = Read(R"(upstream u { server a:1; }
+server { listen 89 http2;
+location / { grpc_pass grpc://u; health_check grpc_service=m grpc_status=12 interval=3s type=grpc; } }
+)");
+  const lb::HealthCheck::Options& health = reading.config.pools.at(0).pool.health;
+  EXPECT_EQ(health.kind, lb::HealthCheck::Kind::kGrpcHealth);
+  EXPECT_EQ(health.service, "m");
+  EXPECT_EQ(health.grpc_status, 12);
+  EXPECT_THAT(Notes(reading), IsEmpty());
+  EXPECT_THAT(AllNotes(Read(Around("server a:1;", "health_check type=grpc uri=/x;"))),
+              HasSubstr("fault: health_check uri= means something with type=http only"));
+  EXPECT_THAT(AllNotes(Read(Around("server a:1;", "health_check grpc_service=x;"))),
+              HasSubstr("fault: health_check grpc_service= means something with type=grpc only"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "health_check type=tcp;")), HasSubstr("got 'tcp'"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "health_check port=70000;")),
+              HasSubstr("got '70000', expected a port"));
+}
+
+TEST(NginxConfTest, Hashes) {
+  using From = lb::HashKey::From;
+  using Part = lb::HashKey::Part;
+  const auto key = [](std::string_view words) {
+    const Reading reading = Read(Around(Concat("server a:1; ", words), ""));
+    const gateway::PoolConfig& pool = reading.config.pools.at(0);
+    EXPECT_EQ(pool.pool.policy, lb::ChoicePolicy::kHash);
+    return pool.hash_key.value_or(lb::HashKey()).parts();
+  };
+  EXPECT_THAT(key("hash $request_uri consistent;"), ElementsAre(Part{From::kUri}));
+  EXPECT_THAT(key("hash $scheme$proxy_host$uri${args} consistent;"),
+              ElementsAre(Part{From::kPath}, Part{From::kQuery}));
+  EXPECT_THAT(key("hash \"$http_x_user:$arg_id\";"),
+              ElementsAre(Part{From::kHeader, "x-user"}, Part{From::kArgument, "id"}));
+  EXPECT_THAT(key("ip_hash;"), ElementsAre(Part{From::kClientNet}));
+  EXPECT_THAT(AllNotes(Read(Around("server a:1; hash $uri;", ""))),
+              HasSubstr("honoured differently: hash is honoured as 'consistent'"));
+  EXPECT_THAT(AllNotes(Read(Around("server a:1; hash $jwt_sub;", ""))),
+              HasSubstr("not honoured: hash (there is no $jwt_sub here)"));
+  EXPECT_THAT(AllNotes(Read(Around("server a:1; hash always;", ""))),
+              HasSubstr("not honoured: hash (its key is the same for every request)"));
+  EXPECT_THAT(ErrorOf(Around("server a:1; hash $uri sometimes;", "")),
+              HasSubstr("got 'sometimes'"));
+}
+
+TEST(NginxConfTest, TlsOnBothSides) {
+  const Reading reading = Read(R"(ssl_certificate outer.pem;
+proxy_ssl_verify on;
+upstream u { server a:1; }
+upstream g { server b:1; }
+server {
+  listen 443 ssl;
+  listen 80;
+  location / { proxy_pass https://u; proxy_ssl_trusted_certificate ca.pem; proxy_ssl_name triton; }
+  ssl_certificate c.pem;
+  ssl_certificate_key k.pem;
+  ssl_client_certificate clients.pem;
+  ssl_verify_client on;
+  ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_session_cache shared:SSL:1m;
+}
+server {
+  listen 444 ssl;
+  ssl_certificate_key k.pem;
+  location / { grpc_pass grpcs://g; grpc_ssl_certificate me.pem; grpc_ssl_certificate_key mk.pem; }
+}
+)");
+  ASSERT_EQ(reading.config.listeners.size(), 3u);
+  EXPECT_TRUE(reading.config.listeners[0].tls);
+  EXPECT_FALSE(reading.config.listeners[1].tls);
+  const gateway::PoolConfig& u = reading.config.pools.at(0);
+  EXPECT_EQ(u.client_tls->certificate_chain, "c.pem");
+  EXPECT_EQ(u.client_tls->key, "k.pem");
+  EXPECT_EQ(u.client_tls->client_ca, "clients.pem");
+  EXPECT_EQ(u.endpoint_tls->ca, "ca.pem");
+  EXPECT_TRUE(u.endpoint_tls->verify_server);
+  EXPECT_EQ(u.endpoint_tls->server_name, "triton");
+  const gateway::PoolConfig& g = reading.config.pools.at(1);
+  EXPECT_EQ(g.client_tls->certificate_chain, "outer.pem");
+  EXPECT_EQ(g.client_tls->client_ca, "");
+  EXPECT_EQ(g.endpoint_tls->certificate_chain, "me.pem");
+  EXPECT_EQ(g.endpoint_tls->server_name, "g");  // As nginx verifies.
+  EXPECT_THAT(AllNotes(reading), Not(HasSubstr("ssl")));
+
+  const auto notes = [](std::string_view directives) {
+    return AllNotes(Read(Around("server a:1;", "", directives)));
+  };
+  EXPECT_THAT(notes("ssl_verify_client optional;"), HasSubstr("not honoured: ssl_verify_client"));
+  EXPECT_THAT(notes("ssl_protocols TLSv1 TLSv1.2;"), HasSubstr("honoured differently: TLS 1.2"));
+  EXPECT_THAT(notes("ssl_protocols TLSv1.3;"), HasSubstr("not honoured: ssl_protocols ("));
+  EXPECT_THAT(notes("ssl_stapling on;"), HasSubstr("not honoured: ssl_stapling ("));
+  EXPECT_THAT(notes("proxy_ssl_ciphers A;"), HasSubstr("not honoured: proxy_ssl_ciphers ("));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "", "listen 443 ssl;")),
+              HasSubstr(":6: 'listen … ssl': ssl_certificate and ssl_certificate_key are missing"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "",
+                             "listen 443 ssl; ssl_verify_client on; ssl_certificate c; "
+                             "ssl_certificate_key k;")),
+              HasSubstr("ssl_client_certificate is missing"));
+  EXPECT_THAT(ErrorOf(Around("server a:1;", "", "ssl_certificate $ssl_server_name.crt;")),
+              HasSubstr("expected a file"));
+  EXPECT_FALSE(Read(Around("server a:1;", "")).config.pools.at(0).endpoint_tls.has_value());
 }
 
 TEST(NginxConfTest, ListenAddresses) {

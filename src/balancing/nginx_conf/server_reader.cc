@@ -51,6 +51,7 @@ class ServerReader {
       if (!any) context_.NotHonoured(directive, "every host name is served the same");
       return;
     }
+    if (ReadTls(context_, directive, found_.tls)) return;
     if (ReadPassing(context_, directive, found_)) return;
     context_.NotHonoured(directive, "no directive of a server that this balancer knows");
   }
@@ -77,24 +78,57 @@ class ServerReader {
   struct Listen {
     env::Address address;
     int line;
+    bool tls = false;
   };
 
   void ReadListen(const Directive& directive) {
     if (directive.words.empty()) {
       return context_.Error(directive.line, "'listen': expected a port or an address");
     }
+    bool tls = false;
     for (size_t i = 1; i < directive.words.size(); ++i) {
       const std::string& word = directive.words[i];
-      if (std::find(kListenHarmless.begin(), kListenHarmless.end(), word) !=
-          kListenHarmless.end()) {
+      tls = tls || word == "ssl";
+      if (word == "ssl" || std::find(kListenHarmless.begin(), kListenHarmless.end(), word) !=
+                               kListenHarmless.end()) {
         continue;
       }
       context_.NotHonoured(directive.line, Concat("listen … ", word),
-                           word == "ssl" ? "clients are served without TLS"
-                                         : "the address is listened at as every other");
+                           "the address is listened at as every other");
     }
     if (const auto address = ReadListenAddress(context_, directive)) {
-      listens_.push_back({*address, directive.line});
+      listens_.push_back({*address, directive.line, tls});
+    }
+  }
+
+  // What clients are shown at an address; nothing, and an error, when it is not all there.
+  std::optional<net::TlsSource::ServerFiles> Certificates(const Listen& listen) {
+    net::TlsSource::ServerFiles files = found_.tls.clients;
+    if (files.certificate_chain.empty() || files.key.empty()) {
+      context_.Error(listen.line,
+                     "'listen … ssl': ssl_certificate and ssl_certificate_key are missing");
+      return std::nullopt;
+    }
+    if (found_.tls.verify_clients && files.client_ca.empty()) {
+      context_.Error(listen.line, "'ssl_verify_client on': ssl_client_certificate is missing");
+      return std::nullopt;
+    }
+    if (!found_.tls.verify_clients) files.client_ca.clear();
+    return files;
+  }
+
+  void SetCertificates(const Listen& listen) {
+    const auto files = Certificates(listen);
+    if (!files.has_value()) return;
+    std::optional<net::TlsSource::ServerFiles>& tls = found_.upstream->pool.client_tls;
+    const bool other =
+        tls.has_value() && (tls->certificate_chain != files->certificate_chain ||
+                            tls->key != files->key || tls->client_ca != files->client_ca);
+    if (other) {
+      context_.NotHonoured(listen.line, "another certificate",
+                           "the servers of one upstream show the first one's");
+    } else {
+      tls = *files;
     }
   }
 
@@ -106,7 +140,8 @@ class ServerReader {
         return;
       }
     }
-    scope_.config.listeners.push_back({listen.address, found_.upstream->pool.name});
+    if (listen.tls) SetCertificates(listen);
+    scope_.config.listeners.push_back({listen.address, found_.upstream->pool.name, listen.tls});
   }
 
   void SetAdmin() {
@@ -168,7 +203,14 @@ bool ReadLimit(Context& context, const Directive& directive, gateway::LimitsConf
 
 void ReadServer(Context& context, const Directive& block, ServerScope scope) {
   ServerReader reader(context, scope);
-  for (const Directive& directive : block.block) reader.Read(directive);
+  // What stands outside counts where the inner block says nothing.
+  for (const Directive* directive : scope.inherited) reader.Read(*directive);
+  for (const Directive& directive : block.block) {
+    if (directive.name != "location") reader.Read(directive);
+  }
+  for (const Directive& directive : block.block) {
+    if (directive.name == "location") reader.Read(directive);
+  }
   reader.Finish(block);
 }
 

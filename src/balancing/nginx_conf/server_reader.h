@@ -16,6 +16,7 @@ struct ServerScope {
   std::map<std::string, Upstream>& upstreams;
   const std::map<std::string, Directive>& matches;
   gateway::GatewayConfig& config;
+  const std::vector<const Directive*>& inherited;  // Of http { }: ssl_*, proxy_* and grpc_*.
 };
 
 // Also for what stands in http { } itself.

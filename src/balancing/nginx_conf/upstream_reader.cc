@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "balancing/nginx_conf/hash_reader.h"
+
 namespace tepal::nginx_conf {
 
 namespace {
@@ -21,11 +23,12 @@ class UpstreamReader {
       upstream_.pool.pool.policy = lb::ChoicePolicy::kLeastOutstanding;
       return;
     }
-    if (name == "least_time") {
-      upstream_.pool.pool.policy = lb::ChoicePolicy::kLeastTime;
-      return;
-    }
+    if (name == "least_time") return ReadLeastTime(directive);
     if (name == "random") return ReadRandom(directive);
+    if (name == "hash") return ReadHash(directive);
+    if (name == "ip_hash") {
+      return SetHash(lb::HashKey(std::vector<lb::HashKey::Part>{{lb::HashKey::From::kClientNet}}));
+    }
     if (name.starts_with("keepalive")) return;  // Connections are kept by themselves.
     context_.NotHonoured(directive, WhyNot(name));
   }
@@ -40,7 +43,6 @@ class UpstreamReader {
 
  private:
   static std::string_view WhyNot(std::string_view name) {
-    if (name == "hash" || name == "ip_hash") return "requests are not bound to servers by a hash";
     if (name == "sticky") return "requests are not bound to servers by cookies";
     if (name == "state") return "changes made by the API are not written to a file";
     return "no directive of an upstream that this balancer knows";
@@ -74,11 +76,51 @@ class UpstreamReader {
   }
 
   void ReadRandom(const Directive& directive) {
+    const std::vector<std::string>& words = directive.words;
     upstream_.pool.pool.policy = lb::ChoicePolicy::kPowerOfTwo;
-    const bool two = !directive.words.empty() && directive.words[0] == "two";
-    if (two && (directive.words.size() == 1 || directive.words[1] == "least_conn")) return;
+    const bool two = !words.empty() && words[0] == "two";
+    if (two && (words.size() == 1 || words[1] == "least_conn")) return;
+    const bool known =
+        words.empty() ||
+        (two && (words[1] == "least_time=header" || words[1] == "least_time=last_byte"));
+    if (!known) {
+      return context_.Error(directive, words.back(),
+                            "two, and least_conn, least_time=header or least_time=last_byte");
+    }
     context_.Differs(directive.line,
                      "random is honoured as 'random two least_conn': the less busy of two");
+  }
+
+  void ReadLeastTime(const Directive& directive) {
+    const std::vector<std::string>& words = directive.words;
+    upstream_.pool.pool.policy = lb::ChoicePolicy::kLeastTime;
+    const bool right = !words.empty() && words.size() <= 2 &&
+                       (words[0] == "header" || words[0] == "last_byte") &&
+                       (words.size() == 1 || words[1] == "inflight");
+    if (!right) {
+      return context_.Error(directive, words.empty() ? "" : words.back(),
+                            "header or last_byte, and inflight or nothing");
+    }
+    if (words[0] == "header") {
+      context_.Differs(directive.line, "least_time goes by the time to the last byte");
+    }
+  }
+
+  void ReadHash(const Directive& directive) {
+    const std::vector<std::string>& words = directive.words;
+    if (words.empty() || words.size() > 2 || (words.size() == 2 && words[1] != "consistent")) {
+      return context_.Error(directive, words.empty() ? "" : words.back(),
+                            "a key, as $request_uri, and consistent or nothing");
+    }
+    const auto key = ReadHashKey(context_, directive, words[0]);
+    if (!key.has_value()) return;
+    if (words.size() == 1) context_.Differs(directive.line, "hash is honoured as 'consistent'");
+    SetHash(*key);
+  }
+
+  void SetHash(const lb::HashKey& key) {
+    upstream_.pool.pool.policy = lb::ChoicePolicy::kHash;
+    upstream_.pool.hash_key = key;
   }
 
   void ReadServer(const Directive& directive) {

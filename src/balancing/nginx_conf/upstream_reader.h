@@ -13,9 +13,10 @@ struct Upstream {
   std::string zone;  // Empty: none.
   int zone_line = 0;
   int line = 0;
-  bool used = false;       // Some location passes to it.
-  bool grpc = false;       // … with grpc_pass.
-  bool has_check = false;  // Some location checks it.
+  bool used = false;           // Some location passes to it.
+  bool grpc = false;           // … with grpc_pass.
+  bool has_check = false;      // Some location checks it.
+  bool passed_before = false;  // Whether over TLS is settled.
 };
 
 Upstream ReadUpstream(Context& context, const Directive& block);
