@@ -1,8 +1,9 @@
 // tepal balance: the balancer alone, in front of any servers that speak HTTP or gRPC.
 //
 // The main thread's loop serves clients, the admin API and the signals; more loops serve clients.
-// On SIGHUP the configuration is read again. On SIGTERM every connection is closed politely after
-// the request in progress; a second signal, or the drain time, ends the rest.
+// On SIGHUP the configuration is read again, on SIGUSR1 the access log is opened again. On SIGTERM
+// every connection is closed politely after the request in progress; a second signal, or the drain
+// time, ends the rest.
 
 #include <sched.h>
 
@@ -15,10 +16,12 @@
 
 #include "apps/commands/balance_flags.h"
 #include "apps/commands/certificate_watch.h"
+#include "apps/commands/cluster_access_files.h"
 #include "apps/commands/commands.h"
 #include "balancing/gateway/gateway.h"
 #include "core/base/text.h"
 #include "core/options/flags.h"
+#include "core/runtime/line_writer.h"
 #include "core/runtime/runtime.h"
 #include "core/runtime/worker_threads.h"
 #include "core/telemetry/log.h"
@@ -42,6 +45,17 @@ std::string ResolvConf() {
   return text.ok() ? *text : std::string();
 }
 
+class AccessLogFile final : public lb::LineSink {
+ public:
+  explicit AccessLogFile(std::unique_ptr<runtime::LineWriter> writer)
+      : writer_(std::move(writer)) {}
+  bool Write(std::string line) override { return writer_->Write(std::move(line)); }
+  runtime::LineWriter& writer() { return *writer_; }
+
+ private:
+  const std::unique_ptr<runtime::LineWriter> writer_;
+};
+
 class BalanceProcess {
  public:
   BalanceProcess(const BalanceFlags& flags, gateway::GatewayConfig config)
@@ -52,8 +66,8 @@ class BalanceProcess {
     log.verbose_level = flags_.verbose ? 1 : 0;
     RETURN_IF_ERROR(telemetry::SetLogSettings(log));
     ASSIGN_OR_RETURN(loop_, runtime::EpollLoop::New());
-    RETURN_IF_ERROR(
-        loop_->WatchSignals({SIGTERM, SIGINT, SIGHUP}, [this](int signal) { OnSignal(signal); }));
+    RETURN_IF_ERROR(loop_->WatchSignals({SIGTERM, SIGINT, SIGHUP, SIGUSR1},
+                                        [this](int signal) { OnSignal(signal); }));
     std::vector<env::EventLoop*> loops = {loop_.get()};
     if (const int more = ThreadCount(config_.threads) - 1; more > 0) {
       ASSIGN_OR_RETURN(threads_, runtime::LoopThreads::Start("balance", more));
@@ -64,11 +78,25 @@ class BalanceProcess {
     certificates_ = std::make_unique<CertificateWatch>(
         CertificateWatch::World{*loop_, *executor_, runtime::SystemFileSystem()},
         config_.tls_reload_interval);
+    if (config_.access_log != "off") {
+      ASSIGN_OR_RETURN(std::unique_ptr<runtime::LineWriter> writer,
+                       runtime::LineWriter::New(config_.access_log).WithContext("access log"));
+      access_log_ = std::make_shared<AccessLogFile>(std::move(writer));
+    }
     gateway_ = std::make_unique<gateway::Gateway>(
-        gateway::Gateway::World{loops, *resolver_, *executor_, runtime::SystemFileSystem(),
-                                runtime::RandomSeed(), ResolvConf(),
-                                [this](const gateway::PoolConfig& pool) { return OpenTls(pool); }},
+        gateway::Gateway::World{
+            loops, *resolver_, *executor_, runtime::SystemFileSystem(), runtime::RandomSeed(),
+            ResolvConf(), [this](const gateway::PoolConfig& pool) { return OpenTls(pool); },
+            access_log_, [this](const gateway::KubeConfig& kube) { return OpenKube(kube); }},
         std::move(config_));
+    if (access_log_ != nullptr) {
+      gateway_->admin().metrics.Add([log = access_log_](telemetry::PrometheusWriter& writer) {
+        writer.Family("tepal_balancer_access_log_dropped_total",
+                      "Lines of the access log that were dropped, because the file is too slow.",
+                      telemetry::PrometheusWriter::Type::kCounter);
+        writer.Sample({}, log->writer().dropped());
+      });
+    }
     if (!flags_.file().empty()) {
       gateway_->admin().reload = [this](Function<void(Result<std::string>)> done) {
         Reload(std::move(done));
@@ -116,6 +144,14 @@ class BalanceProcess {
     return tls;
   }
 
+  Result<std::unique_ptr<kube::Client>> OpenKube(const gateway::KubeConfig& config) {
+    ASSIGN_OR_RETURN(kube::ClusterAccess access,
+                     ReadClusterAccess(config.kubeconfig, config.context));
+    return kube::Client::New(*loop_,
+                             {runtime::SystemFileSystem(), runtime::SystemClock(), *resolver_},
+                             std::move(access), {.user_agent = "tepal-balance"});
+  }
+
   void Greet() {
     for (const gateway::Gateway::Bound& bound : gateway_->bound()) {
       const std::string address = bound.address.ToString();
@@ -146,6 +182,10 @@ class BalanceProcess {
 
   void OnSignal(int signal) {
     if (signal == SIGHUP) return OnHangUp();
+    if (signal == SIGUSR1) {
+      if (access_log_ != nullptr) access_log_->writer().Reopen();
+      return;
+    }
     if (++signals_ > 1) return Stop(1);
     telemetry::LogInfo("Stopping: finishing the requests in progress; again to stop at once");
     gateway_->Drain([this] { Stop(0); });
@@ -167,6 +207,7 @@ class BalanceProcess {
   std::unique_ptr<env::Executor> executor_;
   std::unique_ptr<net::Resolver> resolver_;
   std::unique_ptr<CertificateWatch> certificates_;
+  std::shared_ptr<AccessLogFile> access_log_;  // May be null.
   std::unique_ptr<gateway::Gateway> gateway_;
   int signals_ = 0;
   int exit_code_ = 0;

@@ -175,6 +175,37 @@ Status TakeHealth(const BalanceFlags& flags, lb::HealthCheck::Options& health) {
   return {};
 }
 
+// "[NAMESPACE/]NAME[:PORT[,grpc=PORT]]"
+Status TakeService(const BalanceFlags& flags, gateway::PoolConfig& pool) {
+  std::string_view text = flags.kubernetes_service;
+  if (text.empty()) return {};
+  discovery::KubeService service;
+  const std::vector<std::string_view> parts = Split(text, ',');
+  text = parts[0];
+  constexpr std::string_view kGrpc = "grpc=";
+  if (parts.size() == 2 && parts[1].starts_with(kGrpc)) {
+    service.grpc_port = parts[1].substr(kGrpc.size());
+  }
+  if (const size_t colon = text.find(':'); colon != std::string_view::npos) {
+    service.port = text.substr(colon + 1);
+    text = text.substr(0, colon);
+  }
+  if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
+    service.name_space = text.substr(0, slash);
+    text = text.substr(slash + 1);
+  }
+  service.name = text;
+  const bool right = parts.size() <= 2 && (parts.size() == 1) == service.grpc_port.empty() &&
+                     !service.name.empty() && discovery::IsKubernetesName(service.name) &&
+                     discovery::IsKubernetesName(service.name_space);
+  if (!right) {
+    return InvalidArgument(Concat("--kubernetes-service is '", flags.kubernetes_service,
+                                  "', expected [NAMESPACE/]NAME[:PORT][,grpc=PORT]"));
+  }
+  pool.kubernetes = std::move(service);
+  return {};
+}
+
 Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
   gateway::GatewayConfig config = flags.gateway;
   gateway::PoolConfig pool = flags.pool;
@@ -198,6 +229,7 @@ Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
     pool.endpoints.push_back(*std::move(endpoint));
   }
   RETURN_IF_ERROR(TakeTls(flags, pool));
+  RETURN_IF_ERROR(TakeService(flags, pool));
   std::vector<std::string> listen = flags.listen;
   if (listen.empty() && flags.listen_tls.empty()) listen = {"0.0.0.0:80"};
   for (const std::string& text : listen) {
@@ -242,11 +274,19 @@ options::FlagSet MakeBalanceFlags(BalanceFlags& flags) {
           "a server, as HOST:PORT[,grpc=PORT][,weight=N][,max=N][,name=TEXT][,slow-start=TIME]"
           "[,backup]; every address of a name is one. gRPC calls go to the port grpc, or to PORT. "
           "More can be added through the admin API");
+  set.Add(
+      "kubernetes-service", &flags.kubernetes_service,
+      "the endpoints of a Service of Kubernetes, watched, as [NAMESPACE/]NAME[:PORT][,grpc=PORT]; "
+      "a port is a name or a number, the first one when left out");
+  set.Add("kubeconfig", &flags.gateway.kubernetes.kubeconfig,
+          "how to reach Kubernetes; in a pod it is not needed");
   set.Add("upstream", &flags.pool.name, "the pool's name in the admin API");
   set.Add("threads", &flags.gateway.threads, "event loops; 0: one for each core, at most 8");
   AddPoolFlags(set, flags);
   AddTlsFlags(set, flags);
   set.Group("Process");
+  set.Add("access-log", &flags.gateway.access_log,
+          "a line of JSON for each request: off, stdout or a file, opened again on SIGUSR1");
   set.Add("drain-time-max", &flags.gateway.drain_time_max,
           "how long requests in progress have at a stop");
   set.Add("verbose", &flags.verbose, "log every retry");

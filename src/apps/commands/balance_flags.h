@@ -22,15 +22,16 @@ struct BalanceFlags {
   net::TlsSource::ClientFiles endpoint_tls;
   std::string admin = "127.0.0.1:8080";
   std::vector<std::string> endpoints;
+  std::string kubernetes_service;
   std::string policy = "least_outstanding";
-  std::string health_type = "http";
   std::string hash_key = "uri";
+  std::string health_type = "http";
   std::string health_statuses = "200";
-  uint64_t in_flight_max = 0;
   std::vector<std::string> health_headers;
   std::string health_body;
   uint64_t health_fails = 2;
   uint64_t health_passes = 1;
+  uint64_t in_flight_max = 0;
   uint64_t queue_size_max = 1024;
   gateway::PoolConfig pool;
   gateway::GatewayConfig gateway;  // Its scalars only.

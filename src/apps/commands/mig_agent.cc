@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "apps/commands/cluster_access_files.h"
 #include "apps/commands/mig.h"
 #include "apps/commands/run_program.h"
 #include "core/base/text.h"
@@ -87,27 +88,13 @@ Status Check(AgentFlags& flags) {
   return Status();
 }
 
-Result<kube::ClusterAccess> Access(const AgentFlags& flags) {
-  env::FileSystem& files = runtime::SystemFileSystem();
-  if (!flags.kubeconfig.empty()) {
-    ASSIGN_OR_RETURN(const std::string text,
-                     files.Read(flags.kubeconfig, kube::kKubeconfigBytesMax));
-    return kube::ParseKubeconfig(text, flags.kubeconfig);
-  }
-  const auto name_space =
-      files.Read("/var/run/secrets/kubernetes.io/serviceaccount/namespace", 4096);
-  return kube::InClusterAccess(Environment("KUBERNETES_SERVICE_HOST"),
-                               Environment("KUBERNETES_SERVICE_PORT"),
-                               name_space.ok() ? *name_space : std::string());
-}
-
 Status Run(AgentFlags flags) {
   ASSIGN_OR_RETURN(const std::unique_ptr<mig::Driver> driver, OpenDriver());
   ASSIGN_OR_RETURN(const std::unique_ptr<runtime::EpollLoop> loop, runtime::EpollLoop::New());
   RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&loop](int) { loop->Stop(); }));
   const std::unique_ptr<env::Executor> names = runtime::NewThreadPool("resolve", 1);
   const std::unique_ptr<net::Resolver> resolver = net::NewResolver(*names);
-  ASSIGN_OR_RETURN(kube::ClusterAccess access, Access(flags));
+  ASSIGN_OR_RETURN(kube::ClusterAccess access, ReadClusterAccess(flags.kubeconfig));
   ASSIGN_OR_RETURN(
       const std::unique_ptr<kube::Client> client,
       kube::Client::New(*loop, {runtime::SystemFileSystem(), runtime::SystemClock(), *resolver},

@@ -12,7 +12,7 @@ std::optional<env::Address> NumericAddress(const net::HostPort& host) {
 
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits) {
   lb::Balancer::Options options;
-  options.upstream = pool.name;
+  options.upstream = options.proxy.upstream = pool.name;
   options.pool = pool.pool;
   options.proxy.try_time_max = pool.tries.try_time_max;
   options.proxy.client.connect_time_max = pool.tries.connect_time_max;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "balancing/discovery/endpoint_slices.h"
 #include "balancing/load_balancer/balancer.h"
 #include "core/env/network.h"
 #include "network/net/resolver.h"
@@ -45,8 +46,8 @@ struct EndpointConfig {
 // What cannot be changed while a pool runs; each is documented in load_balancer/proxy_handler.h.
 struct TriesConfig {
   Duration try_time_max = 30s;
-  uint32_t tries_max = lb::kTriesMax;
   Duration connect_time_max = 5s;
+  uint32_t tries_max = lb::kTriesMax;
   uint64_t replay_bytes_max = 1u << 20;
   uint64_t replay_total_bytes_max = 256u << 20;
   uint64_t hold_bytes_max = 1u << 20;
@@ -57,12 +58,13 @@ struct TriesConfig {
 struct PoolConfig {
   std::string name;
   std::vector<EndpointConfig> endpoints;
-  std::string endpoints_file;  // Watched; more endpoints.
+  std::string endpoints_file;                        // Watched; more endpoints.
+  std::optional<discovery::KubeService> kubernetes;  // Those of a Service, too.
   uint32_t endpoint_in_flight_max = 0;
   lb::Dispatcher::Options pool;
+  std::optional<lb::HashKey> hash_key;  // With policy hash.
   TriesConfig tries;
   std::optional<net::TlsSource::ServerFiles> client_tls;    // For listeners with TLS.
-  std::optional<lb::HashKey> hash_key;  // With policy hash.
   std::optional<net::TlsSource::ClientFiles> endpoint_tls;  // Given: endpoints speak TLS.
 };
 
@@ -90,6 +92,13 @@ struct DnsConfig {
   bool operator==(const DnsConfig&) const = default;
 };
 
+// The API server that Services are asked of.
+struct KubeConfig {
+  std::string kubeconfig;  // A file; empty: as a pod finds it.
+  std::string context;     // Empty: the file's current one.
+  bool operator==(const KubeConfig&) const = default;
+};
+
 struct GatewayConfig {
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools;
@@ -98,7 +107,9 @@ struct GatewayConfig {
   bool admin_writes = true;  // Whether the admin API may change anything.
   LimitsConfig limits;
   DnsConfig dns;
-  int threads = 0;  // Event loops; 0: one for each core, at most 8.
+  KubeConfig kubernetes;
+  std::string access_log = "off";  // Or "stdout", or a file.
+  int threads = 0;                 // Event loops; 0: one for each core, at most 8.
   Duration drain_time_max = 30s;
   Duration tls_reload_interval = 10s;  // Looks whether certificates changed; 0: on SIGHUP only.
 

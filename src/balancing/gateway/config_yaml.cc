@@ -153,6 +153,24 @@ void ReadEndpointTls(YamlReader& pool, std::optional<net::TlsSource::ClientFiles
   }
 }
 
+void ReadService(YamlReader section, discovery::KubeService& service) {
+  using Family = discovery::KubeService::Family;
+  section.Text("namespace", &service.name_space);
+  section.Require("service", "the name of a Service");
+  section.Text("service", &service.name);
+  section.Text("port", &service.port);
+  section.Text("grpc_port", &service.grpc_port);
+  section.Choice<Family>("family",
+                         {{"auto", Family::kAuto}, {"ipv4", Family::kIp4}, {"ipv6", Family::kIp6}},
+                         &service.family);
+  for (const auto& [key, text] :
+       {std::pair("namespace", service.name_space), std::pair("service", service.name)}) {
+    if (!discovery::IsKubernetesName(text)) {
+      section.Fail(key, Concat("'", text, "'"), "lower case letters, digits, '-' and '.'");
+    }
+  }
+}
+
 void ReadHash(YamlReader section, PoolConfig& pool) {
   std::string text = "uri";
   const bool given = section.Has("key");
@@ -184,6 +202,8 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
     ReadEndpoint(item, pool.endpoints.emplace_back());
   }
   section.Text("endpoints_file", &pool.endpoints_file);
+  if (section.Has("kubernetes"))
+    ReadService(section.Section("kubernetes"), pool.kubernetes.emplace());
   ReadHealthCheck(section.Section("health_check"), pool.pool.health);
   ReadEjection(section.Section("ejection"), pool.pool.ejection);
   ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
@@ -303,6 +323,10 @@ Result<GatewayConfig> ParseGatewayConfig(std::string_view text, const std::strin
   ReadAdmin(root.Section("admin"), config);
   ReadLimits(root.Section("limits"), config.limits);
   ReadDns(root.Section("dns"), config.dns);
+  YamlReader kubernetes = root.Section("kubernetes");
+  kubernetes.Text("kubeconfig", &config.kubernetes.kubeconfig);
+  kubernetes.Text("context", &config.kubernetes.context);
+  root.Text("access_log", &config.access_log);
   root.Int("threads", &config.threads, 0, kThreadsMax);
   ReadTime(root, "drain_time_max", &config.drain_time_max);
   root.Time("tls_reload_interval", &config.tls_reload_interval);

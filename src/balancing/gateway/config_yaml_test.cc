@@ -54,6 +54,7 @@ pools:
       - {address: "svc:1", resolve: true}
       - {address: "svc", service: http}
     endpoints_file: more.yaml
+    kubernetes: {namespace: ml, service: triton, port: http, grpc_port: '8001', family: ipv6}
     health_check: {enabled: false, path: /ready, interval: 2s, interval_starting: 50ms, time_max: 1s,
                    fails: 3, passes: 2, jitter: 3s, statuses: '!500-599', body: '!~ down',
                    headers: [server, '!x-old', 'a = b']}
@@ -74,6 +75,7 @@ threads: 2
 drain_time_max: 5s
 dns: {servers: [10.96.0.10, "[::1]:54"], valid: 7s, ttl_max: 9s, time_max: 1s, ip6: false}
 tls_reload_interval: 1s
+kubernetes: {kubeconfig: kube.yaml, context: c}
 )",
                                          "balance.yaml");
   ASSERT_TRUE(config.ok()) << config.status().message();
@@ -98,8 +100,6 @@ tls_reload_interval: 1s
   EXPECT_EQ(health.time_max, 1s);
   EXPECT_EQ(health.fails, 3u);
   EXPECT_EQ(health.passes, 2u);
-  const lb::Ejection::Options& ejection = pool.pool.ejection;
-  EXPECT_FALSE(ejection.enabled);
   EXPECT_EQ(health.jitter, 3s);
   EXPECT_TRUE(health.match.other_statuses);
   EXPECT_EQ(health.match.body, "down");
@@ -109,6 +109,8 @@ tls_reload_interval: 1s
   ASSERT_TRUE(pool.hash_key.has_value());
   EXPECT_EQ(pool.hash_key->parts().size(), 2u);
   EXPECT_EQ(pool.pool.hash_bound, 1.25);
+  const lb::Ejection::Options& ejection = pool.pool.ejection;
+  EXPECT_FALSE(ejection.enabled);
   EXPECT_EQ(ejection.failures, 4u);
   EXPECT_EQ(ejection.errors, 6u);
   EXPECT_EQ(ejection.time_base, 1s);
@@ -148,6 +150,13 @@ tls_reload_interval: 1s
   EXPECT_EQ(config->dns.time_max, 1s);
   EXPECT_FALSE(config->dns.ip6);
   EXPECT_EQ(config->threads, 2);
+  ASSERT_TRUE(pool.kubernetes.has_value());
+  EXPECT_EQ(Concat(pool.kubernetes->name_space, " ", pool.kubernetes->name, " ",
+                   pool.kubernetes->port, " ", pool.kubernetes->grpc_port),
+            "ml triton http 8001");
+  EXPECT_EQ(pool.kubernetes->family, discovery::KubeService::Family::kIp6);
+  EXPECT_EQ(config->kubernetes.kubeconfig, "kube.yaml");
+  EXPECT_EQ(config->kubernetes.context, "c");
   EXPECT_EQ(config->drain_time_max, 5s);
 
   const lb::Balancer::Options options = BalancerOptions(pool, config->limits);
@@ -184,7 +193,7 @@ pools:
     health_check: {path: ready, interval: 0s}
     ejection: {time_base: 5s, time_max: 1s}
     retries: {tries_max: 0, replay_bytes_max: 8MiB, replay_total_bytes_max: 1MiB}
-  grpc: {}
+  grpc: {kubernetes: {namespace: A}}
 threads: -1
 )");
   EXPECT_THAT(error, HasSubstr("balance.yaml:2: field 'listeners[0].address': got 'localhost:80'"));
@@ -207,6 +216,8 @@ threads: -1
                                "time_base, 5s"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.tries_max': got '0'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.replay_total_bytes_max'"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.grpc.kubernetes.service'"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.grpc.kubernetes.namespace': got 'A'"));
   EXPECT_THAT(error, HasSubstr("balance.yaml:16: field 'threads': got '-1'"));
 }
 

@@ -24,7 +24,7 @@ std::vector<net::HostPort> NamesOf(const GatewayConfig& config) {
 }
 
 bool IsDiscovered(const PoolConfig& config) {
-  return !config.endpoints_file.empty() ||
+  return !config.endpoints_file.empty() || config.kubernetes.has_value() ||
          std::any_of(config.endpoints.begin(), config.endpoints.end(),
                      [](const EndpointConfig& endpoint) { return endpoint.resolve; });
 }
@@ -49,6 +49,7 @@ Gateway::~Gateway() { Stop(); }
 
 Status Gateway::Start(LookUp look_up) {
   RETURN_IF_ERROR(ReadTokens());
+  RETURN_IF_ERROR(NeedKube(config_));
   for (const net::HostPort& name : NamesOf(config_)) {
     if (names_.count(NameText(name)) > 0) continue;
     ASSIGN_OR_RETURN(names_[NameText(name)], look_up(name));
@@ -64,6 +65,7 @@ Status Gateway::Start(LookUp look_up) {
 
 Status Gateway::AddPool(const PoolConfig& config) {
   lb::Balancer::Options options = BalancerOptions(config, config_.limits);
+  options.proxy.access_log = world_.access_log;
   if (config.client_tls.has_value() || config.endpoint_tls.has_value()) {
     TEPAL_CHECK(world_.open_tls);
     ASSIGN_OR_RETURN(PoolTls tls, world_.open_tls(config).WithContext(
@@ -80,7 +82,8 @@ Status Gateway::AddPool(const PoolConfig& config) {
       PoolEndpoints::World{*pool->balancer,
                            *dns_,
                            {*world_.loops.front(), world_.executor, world_.files},
-                           config_.dns.ip6});
+                           config_.dns.ip6,
+                           kube_now_});
   admin_->subject().pools.push_back({config.name, pool->balancer.get(), false});
   pools_.push_back(std::move(pool));
   return {};
@@ -155,6 +158,20 @@ void Gateway::MakeDns() {
   dns_ = std::make_unique<discovery::DnsWatch>(loop, *dns_lookup_, refresh);
 }
 
+Status Gateway::NeedKube(const GatewayConfig& config) {
+  const bool wanted =
+      std::any_of(config.pools.begin(), config.pools.end(),
+                  [](const PoolConfig& pool) { return pool.kubernetes.has_value(); });
+  if (!wanted || kube_ != nullptr) return {};
+  if (!world_.open_kube) return FailedPrecondition("there is no way to Kubernetes");
+  ASSIGN_OR_RETURN(std::unique_ptr<kube::Client> client,
+                   world_.open_kube(config.kubernetes).WithContext("Kubernetes"));
+  kube_ =
+      std::make_unique<discovery::KubeWatch>(*world_.loops.front(), std::move(client), world_.seed);
+  kube_now_ = kube_.get();
+  return {};
+}
+
 void Gateway::Reload(GatewayConfig next, Function<void(Result<std::string>)> done) {
   const auto refuse = [&](Status why) {
     world_.loops.front()->Post(
@@ -189,6 +206,7 @@ Status Gateway::KeepNames(NamesFound found) {
 
 Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
   const ReloadPlan plan = PlanReload(config_, next);
+  RETURN_IF_ERROR(NeedKube(next));
   RETURN_IF_ERROR(KeepNames(std::move(found)));
   // Without TLS, which needs a restart: this cannot fail.
   for (const std::string& name : plan.added) RETURN_IF_ERROR(AddPool(*next.FindPool(name)));

@@ -35,6 +35,9 @@ class Gateway {
     std::string resolv_conf = {};  // Its text.
     // Certificates of a pool; may be null where no pool has any.
     Function<Result<PoolTls>(const PoolConfig&)> open_tls = nullptr;
+    std::shared_ptr<lb::LineSink> access_log = nullptr;  // Of every pool; null: none.
+    // Speaks to the API server, on the first loop; may be null where no pool has a Service.
+    Function<Result<std::unique_ptr<kube::Client>>(const KubeConfig&)> open_kube = nullptr;
   };
   Gateway(World world, GatewayConfig config);
   ~Gateway();  // As Stop.
@@ -71,6 +74,7 @@ class Gateway {
   };
 
   void MakeDns();
+  Status NeedKube(const GatewayConfig& config);
   Status ReadTokens();
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
@@ -87,6 +91,8 @@ class Gateway {
   std::unique_ptr<discovery::DnsClient> dns_client_;
   std::unique_ptr<discovery::DnsLookup> dns_lookup_;
   std::unique_ptr<discovery::DnsWatch> dns_;
+  std::unique_ptr<discovery::KubeWatch> kube_;  // When a pool wants it.
+  discovery::KubeWatch* kube_now_ = nullptr;    // The same.
   std::vector<std::unique_ptr<RunningPool>> pools_;
   std::vector<std::unique_ptr<RunningPool>> leaving_;  // Removed, and not drained yet.
   std::map<std::string, std::vector<env::Address>> names_;

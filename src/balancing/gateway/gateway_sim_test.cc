@@ -5,7 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "balancing/discovery/testing/fake_files.h"
+#include "balancing/discovery/testing/fake_slices.h"
 #include "balancing/gateway/config_yaml.h"
 #include "core/base/text.h"
 #include "core/json/value.h"
@@ -99,6 +102,7 @@ class Scene {
   ~Scene() {
     client_.reset();
     gateway_.reset();
+    api_.reset();
     servers_.clear();
   }
 
@@ -106,6 +110,22 @@ class Scene {
     auto config = ParseGatewayConfig(yaml, "test.yaml");
     EXPECT_TRUE(config.ok()) << config.status().message();
     return *config;
+  }
+
+  // Another gateway, which can reach Kubernetes.
+  void Restart(std::string_view yaml) {
+    gateway_.reset();
+    Gateway::World world{loops_, names_, executor_, files_, 7};
+    world.open_kube = [this](const KubeConfig&) {
+      kube::ClusterAccess access;
+      access.host = "10.0.0.9";
+      access.port = 6443;
+      access.tls = false;
+      return kube::Client::New(*loops_[0], {files_, world_.clock(), names_}, access, {});
+    };
+    gateway_ = std::make_unique<Gateway>(std::move(world), Config(yaml));
+    EXPECT_TRUE(gateway_->Start([](const net::HostPort&) { return NotFound("no names"); }).ok());
+    world_.RunFor(1s);
   }
 
   std::string Reload(std::string_view yaml) {
@@ -160,6 +180,8 @@ class Scene {
   discovery::testing::InlineExecutor executor_;
   discovery::testing::FakeFiles files_;
   std::vector<std::unique_ptr<net::HttpServer>> servers_;
+  std::optional<net::HttpServer> api_;  // Of Kubernetes.
+  discovery::testing::FakeSlices* slices_ = nullptr;
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<Gateway> gateway_;
   std::map<std::string, int> answers_;
@@ -259,6 +281,53 @@ admin: {enabled: false}
   scene.files_.Write("e.yaml", "endpoints: [{address: '10.0.0.1:2'}]");
   scene.world_.RunFor(1s);
   EXPECT_EQ(count(), 1u);
+}
+
+TEST(GatewaySimTest, AServiceOfKubernetesIsFollowed) {
+  using discovery::testing::Slice;
+  using discovery::testing::SliceEndpoint;
+  constexpr char kService[] = R"(
+listeners: [{address: "127.0.0.1:80"}]
+pools: {a: {kubernetes: {service: triton, port: http}}}
+admin: {enabled: false}
+)";
+  Scene scene(1, kOne);
+  EXPECT_THAT(scene.Reload(kService), HasSubstr("there is no way to Kubernetes"));
+  const env::Address server{env::Address::Family::kIp4, "10.0.0.9", 6443};
+  scene.api_.emplace(std::vector<env::EventLoop*>{scene.server_loop_}, net::HttpServer::Options(),
+                     [&](env::EventLoop&) {
+                       auto made = std::make_unique<discovery::testing::FakeSlices>();
+                       scene.slices_ = made.get();
+                       return made;
+                     });
+  ASSERT_TRUE(scene.api_->Listen(server).ok());
+  const auto slice = [](const std::vector<std::string>& endpoints, int port) {
+    return Slice(endpoints, Concat("{\"name\":\"http\",\"port\":", port, "}"));
+  };
+  scene.slices_->Set("one", slice({SliceEndpoint("10.0.0.1", "tt-", "pod-1")}, 1));
+  scene.slices_->Set("two", slice({SliceEndpoint("10.0.0.1", "ff-")}, 2));
+  scene.Restart(kService);
+  const auto listed = [&] {
+    std::string text;
+    for (const auto& endpoint : scene.gateway_->admin().Find("a")->control->Read().endpoints) {
+      text += Concat(text.empty() ? "" : " ", endpoint.status.spec.name);
+    }
+    return text;
+  };
+  EXPECT_EQ(listed(), "pod-1");
+  EXPECT_TRUE(scene.gateway_->admin().Find("a")->discovered);
+  scene.slices_->Set("two", slice({SliceEndpoint("10.0.0.1", "tt-", "pod-2")}, 2));
+  scene.world_.RunFor(1s);  // Load within a second.
+  scene.Send(80, 40);
+  scene.slices_->Remove("one");  // With requests in progress, which are finished.
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 0) << scene.failure_;
+  EXPECT_EQ(listed(), "pod-2");
+  scene.slices_->Break(true);
+  scene.world_.RunFor(30s);
+  EXPECT_EQ(listed(), "pod-2");
+  EXPECT_THAT(scene.Reload(kOne), HasSubstr("endpoints: 1 added, 0 removed"));
+  EXPECT_THAT(listed(), HasSubstr("10.0.0.1:1"));
 }
 
 TEST(GatewaySimTest, AnAddressInUseFailsTheStartByName) {

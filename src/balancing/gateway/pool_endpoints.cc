@@ -22,6 +22,7 @@ std::string KeyOf(const EndpointConfig& endpoint) {
 
 PoolEndpoints::~PoolEndpoints() {
   for (const auto& [key, source] : sources_) world_.dns.Remove(source.watch);
+  if (service_.has_value()) world_.kube->Remove(service_watch_);
 }
 
 discovery::EndpointSet::Change PoolEndpoints::Apply(const PoolConfig& config, const Names& names) {
@@ -35,6 +36,7 @@ discovery::EndpointSet::Change PoolEndpoints::Apply(const PoolConfig& config, co
   }
   WatchNames(config);
   WatchFile(config);
+  WatchService(config);
   return Set();
 }
 
@@ -75,6 +77,21 @@ void PoolEndpoints::WatchFile(const PoolConfig& config) {
   file_ = std::make_unique<discovery::FileWatch>(
       world_.files, file_path_, kFileInterval,
       [this, path = file_path_](Result<std::string> text) { OnFile(path, std::move(text)); });
+}
+
+// Another Service keeps the endpoints of the one before until its own are known.
+void PoolEndpoints::WatchService(const PoolConfig& config) {
+  if (config.kubernetes == service_) return;
+  if (service_.has_value()) world_.kube->Remove(service_watch_);
+  service_ = config.kubernetes;
+  if (!service_.has_value()) {
+    of_service_.clear();
+    return;
+  }
+  service_watch_ = world_.kube->Add(*service_, [this](const discovery::KubeFound& found) {
+    of_service_ = found.endpoints;
+    (void)Set();
+  });
 }
 
 void PoolEndpoints::OnFile(const std::string& path, Result<std::string> text) {
@@ -121,6 +138,12 @@ discovery::EndpointSet::Change PoolEndpoints::Set() {
   for (const EndpointConfig& endpoint : of_file_) {
     const auto address = NumericAddress(endpoint.host);
     if (address.has_value()) wanted.push_back(Make(endpoint, *address));
+  }
+  for (const discovery::KubeFound::One& found : of_service_) {
+    EndpointConfig pod;
+    pod.name = found.name;
+    pod.grpc_port = found.grpc_port;
+    wanted.push_back(Make(pod, found.address));
   }
   return set_.Set(wanted);
 }

@@ -1,16 +1,19 @@
 // The endpoints of one pool, from all of its sources: those of the file as they are, names that are
-// looked up again and again, a file of endpoints that is watched. Used on the control loop.
+// looked up again and again, a file of endpoints that is watched, a Service of Kubernetes. Used on
+// the control loop.
 
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "balancing/discovery/dns_watch.h"
 #include "balancing/discovery/endpoint_set.h"
 #include "balancing/discovery/file_watch.h"
+#include "balancing/discovery/kube_watch.h"
 #include "balancing/gateway/config.h"
 
 namespace tepal::gateway {
@@ -23,6 +26,7 @@ class PoolEndpoints {
     discovery::DnsWatch& dns;
     discovery::FileWatch::World files;
     bool ip6;
+    discovery::KubeWatch* const& kube;  // Made when the first pool wants it.
   };
   explicit PoolEndpoints(const World& world) : world_(world), set_(world.control) {}
   ~PoolEndpoints();
@@ -39,6 +43,7 @@ class PoolEndpoints {
   };
   void WatchNames(const PoolConfig& config);
   void WatchFile(const PoolConfig& config);
+  void WatchService(const PoolConfig& config);
   void OnFile(const std::string& path, Result<std::string> text);
   discovery::WantedEndpoint Make(const EndpointConfig& config, const env::Address& address) const;
   discovery::EndpointSet::Change Set();
@@ -51,6 +56,9 @@ class PoolEndpoints {
   std::string file_path_;
   std::unique_ptr<discovery::FileWatch> file_;
   std::vector<EndpointConfig> of_file_;
+  std::optional<discovery::KubeService> service_;
+  uint64_t service_watch_ = 0;
+  std::vector<discovery::KubeFound::One> of_service_;
 };
 
 }  // namespace tepal::gateway

@@ -95,6 +95,8 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   Compare(plan, "admin.tokens_file", running.admin_tokens, next.admin_tokens);
   Compare(plan, "limits", running.limits, next.limits);
   Compare(plan, "dns", running.dns, next.dns);
+  Compare(plan, "kubernetes", running.kubernetes, next.kubernetes);
+  Compare(plan, "access_log", running.access_log, next.access_log);
   Compare(plan, "threads", running.threads, next.threads);
   Compare(plan, "tls_reload_interval", running.tls_reload_interval, next.tls_reload_interval);
   return plan;

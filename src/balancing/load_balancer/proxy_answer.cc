@@ -29,6 +29,7 @@ bool ProxyExchange::MayHold() const {
 void ProxyExchange::OnAnswer(http::ResponseHead head) {
   if (try_position_.has_value()) handler_.RemoveTry(*std::exchange(try_position_, std::nullopt));
   answer_ = std::move(head);
+  SetRequestId();
   answer_status_ = answer_.status;
   holding_ = MayHold();
   answer_body_.emplace(answer_.content_length, holding_ ? options().hold_bytes_max : 0,
@@ -49,7 +50,7 @@ void ProxyExchange::StreamAnswer() {
   if (request_ended_) body_.Drop();
   if (sender_ == nullptr) return;
   sender_->Start(answer_);
-  statistics().bytes_sent.Add(TotalSize(held));
+  CountSent(TotalSize(held));
   if (!held.empty()) sender_->Write(std::move(held));
 }
 
@@ -69,7 +70,7 @@ void ProxyExchange::OnAnswerBody(size_t bytes) {
     return;
   }
   if (sender_ == nullptr) return;
-  statistics().bytes_sent.Add(bytes);
+  CountSent(bytes);
   BufferList list;
   list.push_back(std::move(piece));
   sender_->Write(std::move(list));
@@ -112,7 +113,7 @@ void ProxyExchange::PassOnHeld(http::ResponseSender& sender, const http::Headers
   if (SpeaksOfOneReplica(head_.path())) {
     answer_.headers.Set("x-tepal-endpoint", AddressOfTry().ToString());
   }
-  statistics().bytes_sent.Add(answer_body_->size());
+  CountSent(answer_body_->size());
   BufferList body = answer_body_->pieces();
   if (grpc_ && answer_.has_body) {
     sender.Start(std::move(answer_));
@@ -135,6 +136,7 @@ void ProxyExchange::Fail(TryEnd end) {
 // The client has part of an answer that will never be whole.
 void ProxyExchange::BreakOff() {
   statistics().broken_off.Add();
+  broken_off_ = true;
   http::ResponseSender* const sender = std::exchange(sender_, nullptr);
   if (sender != nullptr && grpc_) {
     http::GrpcFinish(*sender, Unavailable(Concat("endpoint ", AddressOfTry().ToString(),
@@ -147,6 +149,7 @@ void ProxyExchange::BreakOff() {
 
 void ProxyExchange::AnswerError(int status, std::string message) {
   if (status >= 500) statistics().failed.Add();
+  if (options().access_log != nullptr) log_error_ = message;
   http::Headers headers;
   if (const auto id = head_.headers.Get("x-request-id")) headers.Add("x-request-id", *id);
   http::ResponseSender* const sender = std::exchange(sender_, nullptr);

@@ -22,6 +22,13 @@ std::string NewRequestId(env::Random& random) {
   return id;
 }
 
+// One that a log can take as it is.
+bool IsRequestId(std::string_view text) {
+  constexpr size_t kBytesMax = 128;
+  return !text.empty() && text.size() <= kBytesMax &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
 }  // namespace
 
 ProxyExchange::ProxyExchange(ProxyHandler& handler, http::RequestHead head,
@@ -42,7 +49,10 @@ ProxyExchange::ProxyExchange(ProxyHandler& handler, http::RequestHead head,
 
 void ProxyExchange::PrepareHead() {
   http::Headers& headers = head_.headers;
-  if (!headers.Has("x-request-id")) headers.Add("x-request-id", NewRequestId(handler_.random_));
+  const auto id = headers.Get("x-request-id");
+  if (!id.has_value() || !IsRequestId(*id)) {
+    headers.Set("x-request-id", NewRequestId(handler_.random_));
+  }
   if (!head_.peer.empty()) {
     const auto before = headers.Get("x-forwarded-for");
     headers.Set("x-forwarded-for",
@@ -88,6 +98,7 @@ std::span<std::byte> ProxyExchange::RequestRoom(size_t expected) {
 void ProxyExchange::OnRequestBody(size_t bytes) {
   Buffer piece = body_.Received(bytes);
   statistics().bytes_received.Add(bytes);
+  bytes_received_ += bytes;
   if (cut_short_) return body_.Drop();
   if (route_ == RouteKind::kCall) boundary_.Feed(piece.bytes());
   switch (phase_) {
@@ -206,6 +217,7 @@ uint64_t ProxyExchange::HashKeyOfRequest() const {
 
 void ProxyExchange::Ask() {
   phase_ = Phase::kWaiting;
+  waiting_since_ = Now();
   if (route_ == RouteKind::kInfer) LearnFacts();
   OnAdmitted(handler_.pool_->Admit({.ticket = ticket_,
                                     .may_wait = route_ != RouteKind::kHealth,
@@ -270,6 +282,7 @@ void ProxyExchange::StartTry(const Pool::Grant& grant) {
   phase_ = Phase::kTrying;
   grant_ = grant;
   ++tries_;
+  waited_ += Now() - std::exchange(waiting_since_, Now());
   const uint64_t attempt = ++attempt_;
   try_begun_ = Now();
   holding_ = answer_begun_ = answer_paused_ = false;
@@ -315,6 +328,10 @@ RetryFacts ProxyExchange::Facts(TryEnd end) const {
 
 void ProxyExchange::CountTry(TryEnd end) {
   EndpointTraffic& traffic = *grant_.traffic;
+  waiting_since_ = Now();
+  if (options().access_log != nullptr) {
+    log_tries_.push_back({AddressOfTry().ToString(), Now() - try_begun_});
+  }
   if (end == TryEnd::kAnswered) {
     const int64_t time_us = ToMicroseconds(Now() - try_begun_);
     traffic.CountResponse(answer_status_);
@@ -399,6 +416,7 @@ void ProxyExchange::OnSuspected() {
 
 void ProxyExchange::Done(int status) {
   TEPAL_CHECK(phase_ != Phase::kDone);
+  if (options().access_log != nullptr) LogAccess(status);
   phase_ = Phase::kDone;
   body_.Drop();
   answer_body_.reset();

@@ -5,7 +5,8 @@
 //                                                  ^            |
 //                                                  +-- again ---+   (retry.h says when)
 //
-// proxy_exchange.cc has the client's side and the tries, proxy_answer.cc what comes back. Held by
+// proxy_exchange.cc has the client's side and the tries, proxy_answer.cc what comes back,
+// proxy_access.cc who may and what is logged. Held by
 // the receivers that the two sessions own, and by the handler while it waits. Owned by one loop.
 
 #pragma once
@@ -67,8 +68,8 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void StreamAnswer();
 
   void PrepareHead();
-  void Ask();
   uint64_t HashKeyOfRequest() const;
+  void Ask();
   void OnAdmitted(const Pool::Admitted& admitted);
   void StartTry(const Pool::Grant& grant);
   http::RequestHead HeadOfTry() const;
@@ -86,6 +87,9 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void Fail(TryEnd end);
   void AnswerError(int status, std::string message);
   void Done(int status);
+  void CountSent(size_t bytes);
+  void LogAccess(int status);
+  void SetRequestId();
 
   const ProxyOptions& options() const { return handler_.shared_->options; }
   ProxyStatistics& statistics() { return handler_.shared_->statistics; }
@@ -127,6 +131,15 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   bool answer_begun_ = false;  // It is being streamed.
   bool answer_paused_ = false;
   std::optional<ReplayBody> answer_body_;
+
+  // For the access log: proxy_access.cc.
+  uint64_t bytes_received_ = 0;
+  uint64_t bytes_sent_ = 0;
+  Instant waiting_since_{};
+  Duration waited_{};
+  std::vector<AccessEntry::Try> log_tries_;
+  std::string log_error_;
+  bool broken_off_ = false;
 };
 
 }  // namespace tepal::lb

@@ -13,7 +13,7 @@
 // passed on with what is left of it.
 //
 // Headers: hop-by-hop fields are the sessions' business; Host and everything else is passed on as
-// it came, x-request-id is added when there is none and sent
+// it came (traceparent and tracestate with it), x-request-id is added when there is none and sent
 // back, x-forwarded-for and x-forwarded-proto are appended. Owned by one loop, shared by the
 // handlers of its doors.
 
@@ -23,8 +23,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 
+#include "balancing/load_balancer/access_log.h"
 #include "balancing/load_balancer/hash_key.h"
 #include "balancing/load_balancer/pool.h"
 #include "balancing/load_balancer/proxy_statistics.h"
@@ -43,6 +45,8 @@ struct ProxyOptions {
   uint32_t tries_max = kTriesMax;              // See retry.h.
   bool allow_changes = false;                  // Pass on what changes one replica of many.
   std::optional<HashKey> hash_key;             // With ChoicePolicy::kHash.
+  std::shared_ptr<LineSink> access_log;        // Null: none.
+  std::string upstream;                        // For it.
   net::HttpClient::Options client;             // Its `http2` is set by the handler.
   http::Limits server_limits;                  // Of the server that the handler is made for.
 };

@@ -1,0 +1,64 @@
+// What is written down of a request once it is over.
+
+#include <utility>
+
+#include "balancing/load_balancer/proxy_exchange.h"
+
+namespace tepal::lb {
+
+namespace {
+
+constexpr int kClientGone = 499;
+
+std::string_view ProtocolText(http::Version version) {
+  switch (version) {
+    case http::Version::kHttp10:
+      return "HTTP/1.0";
+    case http::Version::kHttp11:
+      return "HTTP/1.1";
+    case http::Version::kHttp2:
+      return "HTTP/2";
+  }
+  return "";
+}
+
+}  // namespace
+
+void ProxyExchange::CountSent(size_t bytes) {
+  statistics().bytes_sent.Add(bytes);
+  bytes_sent_ += bytes;
+}
+
+// The client has its request's id back, from the endpoint or from us.
+void ProxyExchange::SetRequestId() {
+  constexpr std::string_view kName = "x-request-id";
+  if (answer_.headers.Has(kName)) return;
+  if (const auto id = head_.headers.Get(kName)) answer_.headers.Add(kName, *id);
+}
+
+// `status` as Done has it.
+void ProxyExchange::LogAccess(int status) {
+  const Instant now = Now();
+  AccessEntry entry;
+  entry.time_total = now - begun_;
+  entry.time = handler_.loop_.WallNow() - entry.time_total;
+  entry.request_id = head_.headers.Get("x-request-id").value_or("");
+  entry.traceparent = head_.headers.Get("traceparent").value_or("");
+  entry.client = head_.peer;
+  entry.method = head_.method;
+  entry.path = head_.path();
+  entry.protocol = ProtocolText(head_.version);
+  const std::string_view of_path = ModelOfPath(head_.path());
+  entry.model = of_path.empty() ? std::string_view(facts_.model) : of_path;
+  entry.upstream = options().upstream;
+  entry.broken_off = broken_off_;
+  entry.status = broken_off_ ? answer_status_ : status == 0 ? kClientGone : status;
+  entry.error = log_error_.empty() ? last_error_ : log_error_;
+  entry.tries = std::move(log_tries_);
+  entry.time_waited = waited_;
+  entry.bytes_received = bytes_received_;
+  entry.bytes_sent = bytes_sent_;
+  (void)options().access_log->Write(AccessLine(entry));
+}
+
+}  // namespace tepal::lb
