@@ -51,7 +51,7 @@ tepal_room(balancing/gateway       STANDS_ON discovery options)
 tepal_room(balancing/nginx_conf    STANDS_ON gateway)
 tepal_room(scaling/custom_metrics  STANDS_ON kube autoscaling          LINKS PkgConfig::re2)
 # 7
-tepal_room(serving/frontend        STANDS_ON server_core kserve net shared_memory LINKS tepal_proto_descriptors PkgConfig::re2)
+tepal_room(serving/frontend        STANDS_ON server_core kserve kserve_wire net shared_memory LINKS tepal_proto_descriptors PkgConfig::re2)
 tepal_room(apps/diagnosis          STANDS_ON custom_metrics nginx_conf model_config options json)
 tepal_room(apps/supervisor         STANDS_ON load_balancer autoscaling mig options json)
 # 8

@@ -80,12 +80,14 @@ Status NoMemoryForBody() {
   return ResourceExhausted("the server has no memory for the request's body now");
 }
 
-void RespondError(ResponseSender& sender, const Status& error) {
-  RespondError(sender, HttpStatus(error.code()), error.message());
+void RespondError(ResponseSender& sender, const Status& error, const Headers* further) {
+  RespondError(sender, HttpStatus(error.code()), error.message(), further);
 }
 
-void RespondError(ResponseSender& sender, int http_status, std::string_view message) {
+void RespondError(ResponseSender& sender, int http_status, std::string_view message,
+                  const Headers* further) {
   ResponseHead head;
+  if (further != nullptr) head.headers = *further;
   head.status = http_status;
   head.headers.Add("content-type", "application/json");
   BufferList body;

@@ -24,7 +24,9 @@ std::string ErrorBody(std::string_view message);
 Status NoMemoryForBody();
 
 // Answers with the status and the error object of `error`, which must not be OK.
-void RespondError(ResponseSender& sender, const Status& error);
-void RespondError(ResponseSender& sender, int http_status, std::string_view message);
+// `further`: header fields beside the content-type.
+void RespondError(ResponseSender& sender, const Status& error, const Headers* further = nullptr);
+void RespondError(ResponseSender& sender, int http_status, std::string_view message,
+                  const Headers* further = nullptr);
 
 }  // namespace tepal::http

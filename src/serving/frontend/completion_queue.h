@@ -24,6 +24,7 @@ class CompletionQueue : public std::enable_shared_from_this<CompletionQueue> {
   explicit CompletionQueue(env::EventLoop& loop) : loop_(loop) {}
 
   bool InLoopThread() const { return loop_.InLoopThread(); }
+  Instant Now() const { return loop_.Now(); }
 
   // Deliver runs once, later, on the loop.
   void Push(std::shared_ptr<Completion> completion);

@@ -11,9 +11,14 @@ void PendingAnswer::Attach(InferenceRequest& request, const std::shared_ptr<Serv
   for (const kserve::AnswerForm::Output& output : form.outputs) {
     if (output.classes > 0) labels_from_ = model;
   }
+  if (tells_load != nullptr) load_of_ = model;
   const std::shared_ptr<PendingAnswer> self = shared_from_this();
   request.cancellation = std::shared_ptr<CancellationToken>(self, &cancellation_);
   request.sink = self;
+}
+
+void PendingAnswer::AddLoad(http::Headers& headers) const {
+  if (load_of_ != nullptr) tells_load->Add(*load_of_, queue_->Now(), headers);
 }
 
 kserve::ClassLabels PendingAnswer::Labels() const {

@@ -10,6 +10,7 @@
 
 #include "network/http/stream.h"
 #include "serving/frontend/completion_queue.h"
+#include "serving/frontend/model_load_report.h"
 #include "serving/inference/request.h"
 #include "serving/kserve/infer_request.h"
 #include "serving/kserve/infer_response.h"
@@ -25,6 +26,7 @@ class PendingAnswer : public ResponseSink,
       : queue_(std::move(queue)), sender_(&sender) {}
 
   kserve::AnswerForm form;  // Set before the request is given away, as is what Attach sets.
+  ModelLoadReporter* tells_load = nullptr;  // Set before Attach: says how loaded the model is.
 
   // Makes this the sink of `request`, and what cancels it; remembers what of `model` the answer
   // needs.
@@ -52,6 +54,9 @@ class PendingAnswer : public ResponseSink,
   // The sender, for the one answer there is; null when it was answered or abandoned before.
   http::ResponseSender* TakeSender() { return std::exchange(sender_, nullptr); }
 
+  // The report that was asked for; nothing when there is none, or no model.
+  void AddLoad(http::Headers& headers) const;
+
   bool batched() const { return batched_; }
   kserve::ClassLabels Labels() const;
 
@@ -61,6 +66,7 @@ class PendingAnswer : public ResponseSink,
   CancellationToken cancellation_;
   bool batched_ = false;
   std::shared_ptr<ServedModel> labels_from_;  // Only where classes are asked for.
+  std::shared_ptr<ServedModel> load_of_;      // Only where that is asked for.
   std::unique_ptr<InferenceResponse> response_;
   int response_count_ = 0;
 };

@@ -145,11 +145,22 @@ struct ModelStatistics::Impl {
     InstanceTime time;
   };
 
+  // How long a request keeps the instances busy: what was measured last, and from what.
+  struct Pace {
+    uint64_t busy_ns = 0, successes = 0;
+    double each_ns = 0;
+  };
+
   Cell& Mine() { return cells[telemetry::ThreadCell() % kCells]; }
+  void MeasurePace(Instant now);
 
   std::array<Cell, kCells> cells;
   Guarded<std::map<std::string, Instance>> instances;  // Only grows.
   std::unique_ptr<Windows> windows;                    // Null: not kept.
+  std::atomic<int64_t> paced_at{INT64_MIN};            // When the pace was measured, as a count.
+  std::atomic<int64_t> each_ns{0};                     // The pace, over the instances.
+  std::atomic<uint32_t> instance_count{1};
+  Guarded<Pace> pace;
 };
 
 ModelStatistics::ModelStatistics(bool keeps_latencies) : impl_(std::make_unique<Impl>()) {
@@ -195,6 +206,46 @@ ModelStatistics::InstanceTime& ModelStatistics::Instance(const std::string& name
   Impl::Instance& instance = (*impl_->instances.Lock())[name];
   instance.gpu = gpu;
   return instance.time;
+}
+
+void ModelStatistics::Impl::MeasurePace(Instant now) {
+  int64_t last = paced_at.load(std::memory_order_relaxed);
+  const int64_t at = now.time_since_epoch().count();
+  if (last != INT64_MIN && at - last < kWorkAge.count()) return;
+  if (!paced_at.compare_exchange_strong(last, at, std::memory_order_relaxed)) return;
+  uint64_t busy_ns = 0, successes = 0, count = 0;
+  for (const auto& [name, instance] : *instances.Lock()) {
+    busy_ns += Get(instance.time.busy_ns_);
+    ++count;
+  }
+  for (const Cell& cell : cells) successes += Get(cell.success_count);
+  auto before = pace.Lock();
+  if (count == 0 || successes <= before->successes || busy_ns < before->busy_ns) return;
+  // Many requests say more than what was known; few, less.
+  constexpr double kEquals = 16;
+  const auto fresh = static_cast<double>(successes - before->successes);
+  const double each = static_cast<double>(busy_ns - before->busy_ns) / fresh;
+  before->each_ns +=
+      (each - before->each_ns) * (before->successes == 0 ? 1 : fresh / (fresh + kEquals));
+  before->busy_ns = busy_ns;
+  before->successes = successes;
+  each_ns.store(static_cast<int64_t>(before->each_ns / static_cast<double>(count)),
+                std::memory_order_relaxed);
+  instance_count.store(static_cast<uint32_t>(count), std::memory_order_relaxed);
+}
+
+WorkSnapshot ModelStatistics::Work(Instant now) const {
+  impl_->MeasurePace(now);
+  WorkSnapshot work;
+  for (const Cell& cell : impl_->cells) {
+    work.pending += cell.pending.load(std::memory_order_relaxed);
+    work.in_flight += cell.in_flight.load(std::memory_order_relaxed);
+  }
+  work.pending = std::max<int64_t>(work.pending, 0);
+  work.in_flight = std::max<int64_t>(work.in_flight, 0);
+  work.each = Duration(impl_->each_ns.load(std::memory_order_relaxed));
+  work.instances = impl_->instance_count.load(std::memory_order_relaxed);
+  return work;
 }
 
 void ModelStatistics::AddPending(int64_t change) {

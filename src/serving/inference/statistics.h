@@ -53,6 +53,14 @@ struct ModelStatisticsSnapshot {
   std::vector<InstanceSnapshot> instances;
 };
 
+// What a model version has to do right now, and how fast it does it.
+struct WorkSnapshot {
+  int64_t pending = 0;  // As in ModelStatisticsSnapshot.
+  int64_t in_flight = 0;
+  Duration each{};  // Busy time of all instances a request, over their number; 0: not known yet.
+  uint32_t instances = 1;
+};
+
 // How long the successful requests of the last minute have taken, for quantiles.
 struct RecentLatencies {
   telemetry::LatencyWindow::Counts total, queue, compute_input, compute_infer, compute_output;
@@ -95,6 +103,11 @@ class ModelStatistics {
   void AddInFlight(int64_t change);
 
   ModelStatisticsSnapshot Read() const;
+
+  // For load reports with every answer: allocates nothing and takes a lock at most once in each
+  // kWorkAge, when `each` is measured again.
+  static constexpr Duration kWorkAge = 100ms;
+  WorkSnapshot Work(Instant now) const;
 
   // None where they are not kept.
   std::unique_ptr<RecentLatencies> Recent(WallTime now) const;

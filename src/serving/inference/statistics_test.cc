@@ -51,6 +51,31 @@ TEST(ModelStatisticsTest, KeepsRecentLatenciesWhereAsked) {
   EXPECT_EQ(median(statistics.Recent(now + 61s)->total), 0);
 }
 
+TEST(ModelStatisticsTest, WorkSaysHowFarApartRequestsAre) {
+  ModelStatistics statistics;
+  const Instant now(5s);
+  EXPECT_EQ(statistics.Work(now).each, 0ns);
+  statistics.AddPending(2);
+  statistics.AddInFlight(3);
+  ModelStatistics::InstanceTime& first = statistics.Instance("a", {});
+  ModelStatistics::InstanceTime& second = statistics.Instance("b", {});
+  for (int i = 0; i < 10; ++i) statistics.AddSuccess({});
+  first.Add(60ms);
+  second.Add(40ms);
+  // Measured again when it is old enough.
+  EXPECT_EQ(statistics.Work(now + ModelStatistics::kWorkAge - 1ns).each, 0ns);
+  const WorkSnapshot work = statistics.Work(now + ModelStatistics::kWorkAge);
+  EXPECT_EQ(work.each, 5ms);  // 10 ms of an instance each, and there are two.
+  EXPECT_EQ(work.instances, 2u);
+  EXPECT_EQ(work.pending, 2);
+  EXPECT_EQ(work.in_flight, 3);
+  for (int i = 0; i < 1000; ++i) statistics.AddSuccess({});
+  first.Add(2s);
+  EXPECT_NEAR(ToMilliseconds(statistics.Work(now + 1s).each), 1, 0.1);
+  // Nothing new, nothing else.
+  EXPECT_NEAR(ToMilliseconds(statistics.Work(now + 9s).each), 1, 0.1);
+}
+
 TEST(ModelStatisticsTest, FailuresCountByReason) {
   ModelStatistics statistics;
   statistics.AddFailure(FailureReason::kRejected, 5ns);

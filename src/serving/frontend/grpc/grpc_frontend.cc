@@ -23,7 +23,8 @@ class GrpcFrontend final : public http::RequestHandler {
                const GrpcFrontendOptions& options)
       : options_(options),
         context_{core, options_},
-        infer_door_{core, loop, options_, std::make_shared<CompletionQueue>(loop)},
+        model_loads_(core),
+        infer_door_{core, loop, options_, std::make_shared<CompletionQueue>(loop), model_loads_},
         control_door_{core, loop, blocking, options_.message_bytes_max},
         watches_(core, loop, options_) {}
 
@@ -95,6 +96,7 @@ class GrpcFrontend final : public http::RequestHandler {
 
   const GrpcFrontendOptions options_;
   const GrpcCallContext context_;
+  ModelLoadReporter model_loads_;
   const GrpcInferDoor infer_door_;
   const GrpcControlDoor control_door_;
   GrpcHealthWatches watches_;

@@ -150,5 +150,23 @@ TEST_F(GrpcFrontendTest, TellsItsLoadInTrailers) {
   }
 }
 
+TEST_F(GrpcFrontendTest, TellsTheModelsLoadToABalancerThatAsks) {
+  CallService("ModelInfer", InferMessage("echo"));
+  loop.RunAll();
+  EXPECT_FALSE(sender->headers.contains("tepal-load"));
+  http::Headers metadata;
+  metadata.Add("tepal-load-report", "1");
+  core.echo->statistics_.AddInFlight(2);
+  CallWith("/inference.GRPCInferenceService/ModelInfer", InferMessage("echo"), metadata);
+  loop.RunAll();
+  EXPECT_EQ(sender->headers.at("tepal-load"),
+            "in_flight=1,queued=0,wait_us=0,each_us=0,instances=1,room=0,all=1,ready=1");
+  // Also when the model refuses.
+  CallWith("/inference.GRPCInferenceService/ModelInfer", InferMessage("echo", "Z"), metadata);
+  loop.RunAll();
+  EXPECT_NE(sender->headers.at("grpc-status"), "0");
+  EXPECT_TRUE(sender->headers.contains("tepal-load"));
+}
+
 }  // namespace
 }  // namespace tepal

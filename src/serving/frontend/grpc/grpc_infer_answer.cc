@@ -11,15 +11,22 @@ void GrpcInferAnswer::Send(http::ResponseSender& sender, const InferenceResponse
   kserve::ClassLabels labels = Labels();
   Result<BufferList> message = kserve::WriteGrpcInferResponse(response, form, batched(), labels);
   if (message.ok()) {
-    http::GrpcRespond(sender, std::move(message).value(), nullptr, compression_,
-                      load_.Trailers(loop_.Now()));
+    http::GrpcRespond(sender, std::move(message).value(), nullptr, compression_, Trailers());
   } else {
     SendError(sender, message.status());
   }
 }
 
 void GrpcInferAnswer::SendError(http::ResponseSender& sender, const Status& error) {
-  http::GrpcRespondError(sender, error, load_.Trailers(loop_.Now()));
+  http::GrpcRespondError(sender, error, Trailers());
+}
+
+const http::Headers* GrpcInferAnswer::Trailers() {
+  const http::Headers* const orca = load_.Trailers(loop_.Now());
+  if (tells_load == nullptr) return orca;
+  trailers_ = orca != nullptr ? *orca : http::Headers();
+  AddLoad(*trailers_);
+  return trailers_->empty() ? nullptr : &*trailers_;
 }
 
 }  // namespace tepal

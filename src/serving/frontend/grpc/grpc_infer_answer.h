@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "core/env/event_loop.h"
@@ -27,7 +28,11 @@ class GrpcInferAnswer final : public PendingAnswer {
 
  private:
   const http::GrpcCompression compression_;
+  // ORCA's and ours; null when there are none. Good until the next call.
+  const http::Headers* Trailers();
+
   GrpcLoadReport load_;
+  std::optional<http::Headers> trailers_;
   env::EventLoop& loop_;
 };
 

@@ -23,6 +23,7 @@ struct GrpcInferDoor {
   env::EventLoop& loop;
   const GrpcFrontendOptions& options;
   std::shared_ptr<CompletionQueue> completions;
+  ModelLoadReporter& model_loads;
 };
 
 // What the requests of one call share.

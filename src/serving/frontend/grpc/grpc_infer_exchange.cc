@@ -14,7 +14,9 @@ GrpcInferExchange::GrpcInferExchange(const GrpcInferDoor& door, const http::Requ
           GrpcLoadReport(door.options.load_reporter, door.options.load_report_always, head.headers),
           door.loop)),
       unary_(head, sender, door.options.message_bytes_max,
-             [this](const Buffer& message) { Begin(message); }) {}
+             [this](const Buffer& message) { Begin(message); }) {
+  if (AsksModelLoad(head.headers)) answer_->tells_load = &door.model_loads;
+}
 
 GrpcInferExchange::~GrpcInferExchange() {
   if (deadline_timer_ != 0) door_.loop.Cancel(deadline_timer_);

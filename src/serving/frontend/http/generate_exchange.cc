@@ -10,9 +10,7 @@
 namespace tepal {
 namespace {
 
-void Respond(http::ResponseSender& sender, int status, bool event, Buffer json) {
-  http::ResponseHead head;
-  head.status = status;
+void Respond(http::ResponseSender& sender, http::ResponseHead head, bool event, Buffer json) {
   BufferList body;
   if (event) {
     head.headers.Add("content-type", "text/event-stream; charset=utf-8");
@@ -27,18 +25,22 @@ void Respond(http::ResponseSender& sender, int status, bool event, Buffer json) 
 }  // namespace
 
 void GenerateAnswer::Send(http::ResponseSender& sender, const InferenceResponse& response) {
-  constexpr int kOk = 200;
   Result<Buffer> json = kserve::WriteGenerateResponse(response);
   if (!json.ok()) {
     SendError(sender, json.status());
     return;
   }
-  Respond(sender, kOk, streams, std::move(json).value());
+  http::ResponseHead head;
+  AddLoad(head.headers);
+  Respond(sender, std::move(head), streams, std::move(json).value());
 }
 
 void GenerateAnswer::SendError(http::ResponseSender& sender, const Status& error) {
   constexpr int kBadRequest = 400;
-  Respond(sender, accepted ? kBadRequest : http::HttpStatus(error.code()), accepted && streams,
+  http::ResponseHead head;
+  head.status = accepted ? kBadRequest : http::HttpStatus(error.code());
+  AddLoad(head.headers);
+  Respond(sender, std::move(head), accepted && streams,
           Buffer::Copy(http::ErrorBody(error.message())));
 }
 
@@ -51,6 +53,7 @@ GenerateExchange::GenerateExchange(const InferExchange::Door& door, Route route,
       answer_(std::make_shared<GenerateAnswer>(door.completions, sender)),
       body_(head, door.options.body_bytes_max, sender,
             [this](const Buffer& body) { Begin(body); }) {
+  if (AsksModelLoad(head.headers)) answer_->tells_load = &door.model_loads;
   door.options.forwarded_headers.Forward(head.headers, forwarded_);
 }
 

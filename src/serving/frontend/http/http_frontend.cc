@@ -56,8 +56,10 @@ class HttpFrontend final : public http::RequestHandler {
   HttpFrontend(ServerCore& core, env::EventLoop& loop, env::Executor& blocking,
                const HttpFrontendOptions& options)
       : core_(core),
+        loop_(loop),
         options_(options),
-        infer_door_{core, loop, options_, std::make_shared<CompletionQueue>(loop)},
+        model_loads_(core),
+        infer_door_{core, loop, options_, std::make_shared<CompletionQueue>(loop), model_loads_},
         control_door_{core, loop, blocking, options_.body_bytes_max} {}
 
   std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
@@ -73,7 +75,9 @@ class HttpFrontend final : public http::RequestHandler {
   Status AnswerWithBody(const Route& route, std::string_view body, http::ResponseSender& sender);
 
   ServerCore& core_;
+  env::EventLoop& loop_;
   const HttpFrontendOptions options_;
+  ModelLoadReporter model_loads_;
   const InferExchange::Door infer_door_;
   const ModelControlDoor control_door_;
 };
@@ -170,6 +174,9 @@ Status HttpFrontend::Answer(const Route& route, http::ResponseSender& sender) {
       return AnswerTrace(route, nullptr, sender);
     case Route::Kind::kLogging:
       RespondText(sender, kJson, LogSettingsJson());
+      return {};
+    case Route::Kind::kLoadReport:
+      RespondText(sender, kJson, model_loads_.Json(loop_.Now()));
       return {};
     default: {
       ASSIGN_OR_RETURN(const std::string text,

@@ -158,6 +158,23 @@ TEST_F(HttpFrontendTest, TellsItsLoadToWhoAsks) {
   EXPECT_FALSE(sender->headers.contains("endpoint-load-metrics"));
 }
 
+TEST_F(HttpFrontendTest, TellsTheModelsLoadToABalancerThatAsks) {
+  core.echo->statistics_.AddInFlight(4);  // The one that is answered among them.
+  core.echo->statistics_.AddPending(2);
+  Send("POST", "/v2/models/echo/infer", kInfer);
+  EXPECT_FALSE(sender->headers.contains("tepal-load"));
+  const std::string load =
+      "in_flight=3,queued=2,wait_us=0,each_us=0,instances=1,room=0,all=3,ready=1";
+  Send("POST", "/v2/models/echo/infer", kInfer, {{"tepal-load-report", "1"}});
+  EXPECT_EQ(sender->headers["tepal-load"], load);
+  Send("POST", "/v2/models/nope/infer", kInfer, {{"tepal-load-report", "1"}});
+  EXPECT_FALSE(sender->headers.contains("tepal-load"));
+  Send("GET", "/v2/tepal/load");
+  EXPECT_EQ(Got(),
+            R"(200 {"ready":true,"in_flight":4,"models":[{"name":"echo","version":1,"ready":true,)"
+            R"("in_flight":4,"queued":2,"wait_us":0,"each_us":0,"instances":1,"room":0}]})");
+}
+
 TEST_F(HttpFrontendTest, TellsWhereTheTimeWent) {
   Send("POST", "/v2/models/echo/infer", kInfer);
   EXPECT_FALSE(sender->headers.contains("server-timing"));

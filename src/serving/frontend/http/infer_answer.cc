@@ -31,6 +31,7 @@ Status InferAnswer::Write(const InferenceResponse& response, http::ResponseHead&
   }
   if (!load_report.empty()) head.headers.Add("endpoint-load-metrics", load_report);
   if (server_timing) head.headers.Add("server-timing", ServerTiming(response.times));
+  AddLoad(head.headers);
   if (encoding == http::Encoding::kIdentity) {
     body = std::move(answer.body);
   } else {
@@ -41,7 +42,9 @@ Status InferAnswer::Write(const InferenceResponse& response, http::ResponseHead&
 }
 
 void InferAnswer::SendError(http::ResponseSender& sender, const Status& error) {
-  http::RespondError(sender, error);
+  http::Headers load;
+  AddLoad(load);
+  http::RespondError(sender, error, &load);
 }
 
 void InferAnswer::RefuseTooLarge(std::string_view message) {

@@ -32,6 +32,7 @@ InferExchange::InferExchange(const Door& door, std::string model, int64_t versio
     load_report_ = AskedLoadReport(head.headers.Get("endpoint-load-metrics-format"));
   }
   answer_->server_timing = door.options.server_timing || AsksServerTiming(head.headers);
+  if (AsksModelLoad(head.headers)) answer_->tells_load = &door.model_loads;
   door.options.forwarded_headers.Forward(head.headers, forwarded_);
   if (head.content_length.has_value() && *head.content_length <= door.options.body_bytes_max) {
     placed_size_ = *head.content_length;

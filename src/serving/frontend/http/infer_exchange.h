@@ -25,6 +25,7 @@ class InferExchange final : public http::RequestReceiver {
     env::EventLoop& loop;
     const HttpFrontendOptions& options;
     std::shared_ptr<CompletionQueue> completions;
+    ModelLoadReporter& model_loads;
   };
 
   InferExchange(const Door& door, std::string model, int64_t version, const http::RequestHead& head,

@@ -118,6 +118,8 @@ Route ParseRoute(std::string_view path) {
     return RepositoryRoute(std::move(parts));
   } else if (parts.size() == 2 && parts[0] == "trace" && parts[1] == "setting") {
     route.kind = Route::Kind::kTrace;
+  } else if (parts.size() == 2 && parts[0] == "tepal" && parts[1] == "load") {
+    route.kind = Route::Kind::kLoadReport;
   } else if (parts.size() == 1 && parts[0] == "logging") {
     route.kind = Route::Kind::kLogging;
   } else if (parts[0] == "systemsharedmemory" || parts[0] == "cudasharedmemory") {
@@ -137,6 +139,7 @@ std::string_view RouteMethod(Route::Kind kind) {
     case Route::Kind::kModelStatistics:
     case Route::Kind::kAllStatistics:
     case Route::Kind::kSharedMemoryStatus:
+    case Route::Kind::kLoadReport:
       return "GET";
     case Route::Kind::kInfer:
     case Route::Kind::kIndex:
@@ -161,6 +164,7 @@ ApiGroup RouteGroup(Route::Kind kind) {
     case Route::Kind::kLive:
     case Route::Kind::kReady:
     case Route::Kind::kModelReady:
+    case Route::Kind::kLoadReport:
       return ApiGroup::kHealth;
     case Route::Kind::kModelConfig:
       return ApiGroup::kModelConfig;

@@ -28,6 +28,7 @@ struct Route {
     kGenerateStream,
     kTrace,  // Of the server or of a model.
     kLogging,
+    kLoadReport,          // Of every model, for balancers: ours, not of the protocol.
     kSharedMemoryStatus,  // Of system or CUDA memory, as are the two below.
     kSharedMemoryRegister,
     kSharedMemoryUnregister,
