@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/json/value.h"
+#include "serving/kserve_wire/proto_fields.h"
 
 namespace tepal {
 
@@ -21,60 +22,6 @@ uint64_t NameSequence(std::string_view model, std::string_view id) {
   return hash == 0 ? 1 : hash;
 }
 
-// The fields of a protobuf message, one after the other.
-class Fields {
- public:
-  explicit Fields(std::string_view message) : rest_(message) {}
-
-  // False at the end, and where the bytes are cut off or make no sense.
-  bool Next() {
-    const auto key = Varint();
-    if (!key.has_value()) return false;
-    number = *key >> 3;
-    value = 0;
-    bytes = {};
-    switch (*key & 7) {
-      case 0:
-        if (const auto read = Varint()) return value = *read, true;
-        return false;
-      case 1:
-        return Take(8);
-      case 2: {
-        const auto size = Varint();
-        return size.has_value() && Take(*size);
-      }
-      case 5:
-        return Take(4);
-      default:
-        return false;
-    }
-  }
-
-  uint64_t number = 0;
-  uint64_t value = 0;
-  std::string_view bytes;
-
- private:
-  std::optional<uint64_t> Varint() {
-    uint64_t read = 0;
-    for (int shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(rest_.front());
-      rest_.remove_prefix(1);
-      read |= uint64_t{byte & 0x7fu} << shift;
-      if (byte < 0x80) return read;
-    }
-    return std::nullopt;
-  }
-  bool Take(uint64_t size) {
-    if (size > rest_.size()) return false;
-    bytes = rest_.substr(0, static_cast<size_t>(size));
-    rest_.remove_prefix(static_cast<size_t>(size));
-    return true;
-  }
-
-  std::string_view rest_;
-};
-
 // InferParameter: a boolean (1), an int64 (2), a string (3) or a uint64 (5).
 struct Parameter {
   uint64_t number = 0;
@@ -83,7 +30,7 @@ struct Parameter {
 
 Parameter ReadParameter(std::string_view bytes) {
   Parameter parameter;
-  for (Fields fields(bytes); fields.Next();) {
+  for (ProtoFields fields(bytes); fields.Next();) {
     if (fields.number == 3) {
       parameter.text = fields.bytes;
     } else {
@@ -99,6 +46,18 @@ std::string IdText(const Parameter& parameter) {
   return parameter.number == 0 ? std::string() : std::to_string(parameter.number);
 }
 
+constexpr size_t kTimeoutBytesMax = 64 * 1024;
+
+bool Mentions(std::string_view text, std::string_view word) {
+  return memmem(text.data(), text.size(), word.data(), word.size()) != nullptr;
+}
+
+// A negative number, or one beyond what a clock can say, is none.
+std::chrono::microseconds TimeoutOf(uint64_t us) {
+  constexpr uint64_t kMax = uint64_t{1} << 50;
+  return std::chrono::microseconds(us > kMax ? 0 : static_cast<int64_t>(us));
+}
+
 }  // namespace
 
 std::string_view ModelOfPath(std::string_view path) {
@@ -111,17 +70,19 @@ std::string_view ModelOfPath(std::string_view path) {
 RequestFacts ReadGrpcInferRequest(std::string_view message) {
   RequestFacts facts;
   std::string id;
-  for (Fields fields(message); fields.Next();) {
+  for (ProtoFields fields(message); fields.Next();) {
     if (fields.number == 1) facts.model = fields.bytes;
+    if (fields.number == 2) facts.versioned = !fields.bytes.empty();
     if (fields.number != 4) continue;
     std::string_view key, value;
-    for (Fields entry(fields.bytes); entry.Next();) {
+    for (ProtoFields entry(fields.bytes); entry.Next();) {
       if (entry.number == 1) key = entry.bytes;
       if (entry.number == 2) value = entry.bytes;
     }
     if (key == "sequence_id") id = IdText(ReadParameter(value));
     if (key == "sequence_start") facts.sequence_start = ReadParameter(value).number != 0;
     if (key == "sequence_end") facts.sequence_end = ReadParameter(value).number != 0;
+    if (key == "timeout") facts.timeout = TimeoutOf(ReadParameter(value).number);
   }
   if (!id.empty()) facts.sequence = NameSequence(facts.model, id);
   return facts;
@@ -130,8 +91,9 @@ RequestFacts ReadGrpcInferRequest(std::string_view message) {
 RequestFacts ReadInferJson(std::string_view model, std::string_view json) {
   RequestFacts facts;
   facts.model = model;
-  constexpr std::string_view kKey = "\"sequence_id\"";
-  if (memmem(json.data(), json.size(), kKey.data(), kKey.size()) == nullptr) return facts;
+  const bool may_say = Mentions(json, "\"sequence_id\"") ||
+                       (json.size() <= kTimeoutBytesMax && Mentions(json, "\"timeout\""));
+  if (!may_say) return facts;
   const Result<json::Value> body = json::Parse(json);
   if (!body.ok()) return facts;
   const json::Value* const parameters = body->Find("parameters");
@@ -144,6 +106,10 @@ RequestFacts ReadInferJson(std::string_view model, std::string_view json) {
     }
   }
   if (!id.empty()) facts.sequence = NameSequence(model, id);
+  if (const json::Value* value = parameters->Find("timeout");
+      value != nullptr && value->AsInt() != nullptr && *value->AsInt() > 0) {
+    facts.timeout = TimeoutOf(static_cast<uint64_t>(*value->AsInt()));
+  }
   const auto flag = [&](std::string_view name) {
     const json::Value* value = parameters->Find(name);
     return value != nullptr && value->AsBool() != nullptr && *value->AsBool();

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@ struct RequestFacts {
   uint64_t sequence = 0;
   bool sequence_start = false;
   bool sequence_end = false;
+  bool versioned = false;  // It names a version of the model.
+  // The parameter "timeout"; 0: none.
+  std::chrono::microseconds timeout{0};
 };
 
 // "/v2/models/M/versions/V/infer" -> "M"; empty for paths without a model. Still percent-encoded.
@@ -27,7 +31,8 @@ std::string_view ModelOfPath(std::string_view path);
 // `message`: an inference.ModelInferRequest, or as much of it as has come.
 RequestFacts ReadGrpcInferRequest(std::string_view message);
 
-// `json`: the request's body, without the tensors that follow it in binary.
+// `json`: the request's body, without the tensors that follow it in binary. Of a long one a timeout
+// is not looked for.
 RequestFacts ReadInferJson(std::string_view model, std::string_view json);
 
 }  // namespace tepal

@@ -70,6 +70,24 @@ TEST(RequestFactsTest, JsonIsReadWhereItSpeaksOfASequence) {
   }
 }
 
+TEST(RequestFactsTest, RequestsSayHowLongTheyAreOfUse) {
+  using namespace std::chrono_literals;
+  const std::string timeout = Parameter("timeout", Number(2, 100));
+  EXPECT_EQ(ReadGrpcInferRequest(Field(1, "m") + timeout).timeout, 100us);
+  EXPECT_TRUE(ReadGrpcInferRequest(Field(1, "m") + Field(2, "3")).versioned);
+  EXPECT_FALSE(ReadGrpcInferRequest(Field(1, "m") + Field(2, "")).versioned);
+  // -1 as a varint.
+  const std::string minus = std::string("\x10") + std::string(9, '\xff') + "\x01";
+  EXPECT_EQ(ReadGrpcInferRequest(Field(1, "m") + Parameter("timeout", minus)).timeout, 0us);
+  EXPECT_EQ(ReadInferJson("m", R"({"parameters":{"timeout":2500}})").timeout, 2500us);
+  for (const char* none : {R"({"parameters":{"timeout":-1}})", R"({"parameters":{"timeout":"1"}})",
+                           R"({"parameters":{"timeout":1e300}})", R"({"timeout":7})"}) {
+    EXPECT_EQ(ReadInferJson("m", none).timeout, 0us) << none;
+  }
+  const std::string tensor(100'000, ' ');
+  EXPECT_EQ(ReadInferJson("m", tensor + R"({"parameters":{"timeout":7}})").timeout, 0us);
+}
+
 TEST(RequestFactsTest, PathsNameTheirModel) {
   EXPECT_EQ(ModelOfPath("/v2/models/m/infer"), "m");
   EXPECT_EQ(ModelOfPath("/v2/models/m"), "m");
