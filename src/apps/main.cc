@@ -29,6 +29,8 @@ constexpr Subcommand kSubcommands[] = {
     {"explain", tepal::commands::RunExplain,
      "what a HorizontalPodAutoscaler sees, would do now, and why"},
     {"infer", tepal::commands::RunInfer, "classify photos: class, probability, latency"},
+    {"metrics-api", tepal::commands::RunMetricsApi,
+     "custom and external metrics for the HPA; takes prometheus-adapter's flags and rules file"},
     {"bench", tepal::commands::RunBench,
      "load generator: closed and open loop, ramps, table and plot"},
 };
@@ -36,7 +38,7 @@ constexpr Subcommand kSubcommands[] = {
 void PrintUsage(std::FILE* out) {
   std::fputs("Usage: tepal SUBCOMMAND [FLAGS]\n\n", out);
   for (const Subcommand& subcommand : kSubcommands) {
-    std::fprintf(out, "  %-10s%s\n", subcommand.name.data(), subcommand.does);
+    std::fprintf(out, "  %-13s%s\n", subcommand.name.data(), subcommand.does);
   }
   std::fputs("\n`tepal SUBCOMMAND --help` lists its flags, with examples.\n", out);
 }
@@ -46,6 +48,7 @@ std::string_view SubcommandOfProgramName(std::string_view path) {
   const size_t slash = path.rfind('/');
   const std::string_view name = slash == std::string_view::npos ? path : path.substr(slash + 1);
   if (name == "nvidia-mig-parted") return "mig";
+  if (name == "adapter") return "metrics-api";
   return name == "tritonserver" ? "serve" : "";
 }
 

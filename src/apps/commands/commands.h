@@ -13,13 +13,14 @@ namespace tepal::commands {
 
 using Arguments = std::span<const std::string_view>;
 
-int RunServe(Arguments arguments);    // The inference server.
-int RunBalance(Arguments arguments);  // The balancer alone.
-int RunUp(Arguments arguments);       // Replicas, balancer and autoscaler on one machine.
-int RunInfer(Arguments arguments);    // Photos in, classes and latency out.
-int RunMig(Arguments arguments);      // MIG partitions of the GPUs.
-int RunBench(Arguments arguments);    // The load generator.
-int RunCheck(Arguments arguments);    // Faults of manifests.
-int RunExplain(Arguments arguments);  // What an autoscaler sees and would do.
+int RunServe(Arguments arguments);       // The inference server.
+int RunBalance(Arguments arguments);     // The balancer alone.
+int RunUp(Arguments arguments);          // Replicas, balancer and autoscaler on one machine.
+int RunInfer(Arguments arguments);       // Photos in, classes and latency out.
+int RunMig(Arguments arguments);         // MIG partitions of the GPUs.
+int RunBench(Arguments arguments);       // The load generator.
+int RunCheck(Arguments arguments);       // Faults of manifests.
+int RunExplain(Arguments arguments);     // What an autoscaler sees and would do.
+int RunMetricsApi(Arguments arguments);  // The metrics APIs of Kubernetes, for the HPA.
 
 }  // namespace tepal::commands

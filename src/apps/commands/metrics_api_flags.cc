@@ -1,0 +1,235 @@
+#include "apps/commands/metrics_api_flags.h"
+
+#include <algorithm>
+
+#include "apps/commands/flag_values.h"
+#include "apps/commands/metrics_api_refused_flags.h"
+#include "core/base/text.h"
+#include "core/options/values.h"
+
+namespace tepal::commands {
+namespace {
+
+options::FlagSet::Custom GoDuration(Function<void(Duration)> set, std::string default_text) {
+  return {.placeholder = "duration",
+          .default_text = std::move(default_text),
+          .boolean = false,
+          .read = [set = std::move(set)](std::string_view text) mutable -> Status {
+            const auto read = ParseGoDuration(text);
+            if (!read) return Expected("a duration with its units, as 250ms, 30s or 1m30s");
+            set(*read);
+            return {};
+          }};
+}
+
+options::FlagSet::Custom GoDuration(Duration* value) {
+  return GoDuration([value](Duration read) { *value = read; }, options::DurationText(*value));
+}
+
+// "a,b"; what a flag says replaces what was there before its first time.
+options::FlagSet::Custom List(std::vector<std::string>* values) {
+  std::string initial;
+  for (const std::string& one : *values) initial += Concat(initial.empty() ? "" : ",", one);
+  return {.placeholder = "list",
+          .default_text = initial,
+          .boolean = false,
+          .read = [values, first = true](std::string_view text) mutable -> Status {
+            if (std::exchange(first, false)) values->clear();
+            for (const std::string_view one : Split(text, ',')) {
+              if (!one.empty()) values->emplace_back(one);
+            }
+            return {};
+          }};
+}
+
+void AddSourceFlags(options::FlagSet& set, MetricsApiFlags& flags) {
+  PrometheusFlags& prometheus = flags.prometheus;
+  set.Group("Values from Prometheus");
+  set.Add("config", &prometheus.config,
+          "prometheus-adapter's rules file: which series are which metrics");
+  set.Add("prometheus-url", &prometheus.url, "where Prometheus is");
+  set.Add("metrics-relist-interval", GoDuration(&prometheus.relist_interval),
+          "how often it is asked which series there are");
+  set.Add("metrics-max-age",
+          GoDuration([&prometheus](Duration read) { prometheus.max_age = read; }, ""),
+          "series without a sample for so long are not there (default: the relist interval)");
+  set.Add("prometheus-auth-incluster", &prometheus.auth_in_cluster,
+          "show Prometheus the pod's own token");
+  set.Add("prometheus-auth-config", &prometheus.auth_kubeconfig,
+          "a kubeconfig with what to show Prometheus");
+  set.Add("prometheus-ca-file", &prometheus.ca_file, "the authority of its certificate");
+  set.Add("prometheus-client-tls-cert-file", &prometheus.client_certificate_file,
+          "our certificate for it");
+  set.Add("prometheus-client-tls-key-file", &prometheus.client_key_file, "the key of that");
+  set.Add("prometheus-token-file", &prometheus.token_file, "a bearer token for it");
+  set.Add("prometheus-header", &prometheus.headers, "name=value, sent with each question.");
+  set.Add("prometheus-verb",
+          OneOf<std::string>({{"GET", "GET"}, {"POST", "POST"}}, &prometheus.verb),
+          "how it is asked");
+
+  ScrapeFlags& scrape = flags.scrape;
+  set.Group("Values from pods, without Prometheus");
+  set.Add("scrape-selector", &scrape.selector, "labels of the pods that are asked themselves");
+  set.Add("scrape-namespace", &scrape.name_space, "where they are (default: everywhere)");
+  set.Add("scrape-port", &scrape.port, "of their metrics page");
+  set.Add("scrape-path", &scrape.path, "of their metrics page");
+  set.Add("scrape-interval", GoDuration(&scrape.interval), "how often each is asked");
+
+  set.Group("What is served");
+  set.Add("external-metrics", &flags.external, "serve external.metrics.k8s.io too");
+  set.Add("count-starting-pods", &flags.count_starting_pods,
+          "pods that have not been ready since they started count among those a selector means, as "
+          "with prometheus-adapter; otherwise the HPA sees them as missing");
+}
+
+void AddServingFlags(options::FlagSet& set, MetricsApiFlags& flags) {
+  set.Group("The door");
+  set.Add("bind-address", &flags.bind_address, "numeric");
+  set.Add("secure-port", &flags.secure_port, "HTTPS, HTTP/1.1 and HTTP/2");
+  set.Add("tls-cert-file", &flags.tls_cert_file, "read again when it changes, and on SIGHUP");
+  set.Add("tls-private-key-file", &flags.tls_key_file, "of the certificate");
+  set.Add("cert-dir", &flags.cert_dir,
+          "where apiserver.crt and apiserver.key are; made there when they are not. Without either "
+          "a certificate is made and kept in memory");
+  set.Add("tls-reload-interval", GoDuration(&flags.tls_reload_interval),
+          "how often the files are looked at; 0: only on SIGHUP");
+  set.Add("http2-max-streams-per-connection",
+          Whole(flags.streams_max, 0, 100'000,
+                [&flags](int64_t count) {
+                  if (count > 0) flags.streams_max = static_cast<uint32_t>(count);
+                }),
+          "0: the default");
+  set.Add("max-requests-inflight", &flags.requests_max, "requests in progress; above: 429");
+  set.Add("shutdown-delay-duration", GoDuration(&flags.shutdown_delay),
+          "how long everything is still served, but /readyz, after SIGTERM");
+  set.Add("shutdown-grace-period", GoDuration(&flags.drain_time_max),
+          "how long requests in progress have after that");
+}
+
+void AddClusterFlags(options::FlagSet& set, MetricsApiFlags& flags) {
+  set.Group("The cluster");
+  set.Add("kubeconfig", &flags.kubeconfig, "how to reach the API server; not needed in a pod");
+  set.Add("lister-kubeconfig", &flags.kubeconfig, "the same, in prometheus-adapter's words");
+  set.Add("authentication-kubeconfig", &flags.authentication_kubeconfig,
+          "another one for TokenReviews and the ConfigMap extension-apiserver-authentication");
+  set.Add("authorization-kubeconfig", &flags.authorization_kubeconfig,
+          "another one for SubjectAccessReviews");
+  set.Add("authentication-skip-lookup", &flags.authentication_skip_lookup,
+          "do not read that ConfigMap: the flags below say whom to trust");
+  set.Add("authentication-tolerate-lookup-failure", Indifferent(false),
+          "changes nothing: the server starts, and is not ready until it has read it");
+  set.Add("authentication-token-webhook-cache-ttl", GoDuration(&flags.token_keep),
+          "how long a TokenReview is remembered");
+  set.Add("client-ca-file", &flags.client_ca_file, "in place of the ConfigMap's");
+  set.Add("requestheader-client-ca-file", &flags.requestheader_ca_file,
+          "the front proxy's authority, in place of the ConfigMap's");
+  set.Add("requestheader-allowed-names", List(&flags.requestheader_names),
+          "the front proxy's names");
+  set.Add("requestheader-username-headers", List(&flags.requestheader_username), "in its requests");
+  set.Add("requestheader-group-headers", List(&flags.requestheader_group), "in its requests");
+  set.Add("requestheader-extra-headers-prefix", List(&flags.requestheader_extra),
+          "in its requests");
+  set.Add("requestheader-uid-headers", List(&flags.requestheader_uid), "in its requests");
+  set.Add("authorization-webhook-cache-authorized-ttl", GoDuration(&flags.allowed_keep),
+          "how long a yes is remembered");
+  set.Add("authorization-webhook-cache-unauthorized-ttl", GoDuration(&flags.denied_keep),
+          "how long a no is remembered");
+  set.Add("authorization-always-allow-paths", List(&flags.always_allowed),
+          "paths that everybody may read");
+
+  set.Group("The APIServices");
+  set.Add("apiservice-namespace", &flags.api_service_namespace,
+          "of the Service that this server is reached by");
+  set.Add("apiservice-name", &flags.api_service_name,
+          "that Service; given, the APIServices are looked at, and kept up to date when they are "
+          "ours. Somebody else's are left alone, and the program ends");
+  set.Add("apiservice-ca-file", &flags.api_service_ca_file,
+          "the authority of our certificate, for their caBundle (default: our certificate when it "
+          "is one that we made)");
+  set.Add("register-apiservices", &flags.register_api_services, "make those that are missing");
+  set.Add("take-over-apiservices", &flags.take_over_api_services, "take those of others");
+}
+
+Status Check(const MetricsApiFlags& flags) {
+  if (flags.tls_cert_file.empty() != flags.tls_key_file.empty()) {
+    return InvalidArgument("--tls-cert-file and --tls-private-key-file are given together");
+  }
+  if (flags.secure_port == 0) {
+    return InvalidArgument(
+        "--secure-port: got '0', expected a port: nothing is served without TLS");
+  }
+  if (flags.api_service_name.empty() != flags.api_service_namespace.empty()) {
+    return InvalidArgument("--apiservice-name and --apiservice-namespace are given together");
+  }
+  const bool about_services = flags.register_api_services || flags.take_over_api_services ||
+                              !flags.api_service_ca_file.empty();
+  if (about_services && flags.api_service_name.empty()) {
+    return InvalidArgument(
+        "--register-apiservices, --take-over-apiservices and --apiservice-ca-file need "
+        "--apiservice-namespace and --apiservice-name");
+  }
+  if (flags.authentication_skip_lookup && flags.client_ca_file.empty() &&
+      flags.requestheader_ca_file.empty()) {
+    return InvalidArgument(
+        "--authentication-skip-lookup needs --requestheader-client-ca-file or --client-ca-file");
+  }
+  if (flags.prometheus.max_age && *flags.prometheus.max_age < flags.prometheus.relist_interval) {
+    return InvalidArgument("--metrics-max-age must not be less than --metrics-relist-interval");
+  }
+  if (flags.prometheus.auth_in_cluster && !flags.prometheus.auth_kubeconfig.empty()) {
+    return InvalidArgument(
+        "--prometheus-auth-incluster and --prometheus-auth-config: expected one of them");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<Duration> ParseGoDuration(std::string_view text) {
+  if (text == "0") return Duration(0);
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+  if (text.empty()) return std::nullopt;
+  double sum = 0;
+  while (!text.empty()) {
+    const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    const auto number = ParseNumber<double>(text.substr(0, digits));
+    if (!number) return std::nullopt;
+    text.remove_prefix(digits);
+    const size_t letters = std::min(text.find_first_of("0123456789."), text.size());
+    const auto* const unit =
+        std::find_if(std::begin(kUnits), std::end(kUnits),
+                     [&](const auto& one) { return one.first == text.substr(0, letters); });
+    if (unit == std::end(kUnits)) return std::nullopt;
+    sum += *number * unit->second;
+    text.remove_prefix(letters);
+  }
+  constexpr double kMax = 9.2e18;
+  if (sum > kMax) return std::nullopt;
+  return Duration(static_cast<int64_t>(sum));
+}
+
+options::FlagSet MakeMetricsApiFlags(MetricsApiFlags& flags) {
+  options::FlagSet set(
+      "tepal metrics-api [FLAGS]",
+      "Serves the metrics APIs of Kubernetes, custom.metrics.k8s.io and external.metrics.k8s.io, "
+      "which the HorizontalPodAutoscaler reads. Takes prometheus-adapter's flags and rules file.");
+  AddSourceFlags(set, flags);
+  AddServingFlags(set, flags);
+  AddClusterFlags(set, flags);
+  set.Group("Logs");
+  set.Add("v", &flags.verbose, "how much is logged; 0 is the least");
+  AddMetricsApiRefusedFlags(set);
+  set.Check([&flags](const options::FlagSet&) { return Check(flags); });
+  set.Example(
+      "tepal metrics-api --prometheus-url=http://prometheus:9090 --config=/etc/adapter/config.yaml "
+      "--metrics-relist-interval=30s",
+      "as prometheus-adapter");
+  set.Example(
+      "tepal metrics-api --scrape-selector=app=flower --apiservice-namespace=tepal "
+      "--apiservice-name=metrics-api --register-apiservices",
+      "without Prometheus, and without certificates to look after");
+  return set;
+}
+
+}  // namespace tepal::commands

@@ -1,0 +1,74 @@
+// prometheus-adapter's flags: honoured, or refused by name with a reason.
+
+#include "apps/commands/metrics_api_flags.h"
+
+#include <gtest/gtest.h>
+
+namespace tepal::commands {
+namespace {
+
+struct Parsed {
+  MetricsApiFlags flags;
+  Status status;
+};
+
+Parsed Parse(std::vector<std::string_view> words) {
+  Parsed made;
+  options::FlagSet set = MakeMetricsApiFlags(made.flags);
+  const auto rest = set.Parse(words);
+  made.status = rest.status();
+  return made;
+}
+
+std::string Refusal(std::vector<std::string_view> words) { return Parse(words).status.message(); }
+
+// Of the manifests of prometheus-adapter, of kube-prometheus and of its Helm chart.
+TEST(MetricsApiFlagsTest, ManifestsInTheWild) {
+  const Parsed made =
+      Parse({"--cert-dir=/var/run/serving-cert", "--config=/etc/adapter/config.yaml",
+             "--metrics-relist-interval=1m",
+             "--prometheus-url=https://prometheus-k8s.monitoring.svc:9090/", "--secure-port=6443",
+             "--logtostderr=true", "--v=6", "--tls-cipher-suites=", "--lister-kubeconfig=/k",
+             "--metrics-max-age=2m30s", "--requestheader-allowed-names=a,b",
+             "--prometheus-header=X-Scope=1", "--prometheus-header=Y=2",
+             "--authentication-skip-lookup=false", "--stderrthreshold=2", "--profiling=false"});
+  ASSERT_TRUE(made.status.ok()) << made.status.ToString();
+  EXPECT_EQ(made.flags.cert_dir, "/var/run/serving-cert");
+  EXPECT_EQ(made.flags.prometheus.relist_interval, 60s);
+  EXPECT_EQ(made.flags.prometheus.max_age, std::optional<Duration>(150s));
+  EXPECT_EQ(made.flags.kubeconfig, "/k");
+  EXPECT_EQ(made.flags.verbose, 6);
+  EXPECT_EQ(made.flags.requestheader_names, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(made.flags.prometheus.headers, (std::vector<std::string>{"X-Scope=1", "Y=2"}));
+  EXPECT_EQ(made.flags.always_allowed.size(), 3u);
+}
+
+TEST(MetricsApiFlagsTest, WhatIsNotHonouredIsRefusedWithAReason) {
+  EXPECT_NE(Refusal({"--tls-min-version=VersionTLS13"}).find("TLS 1.2"), std::string::npos);
+  EXPECT_NE(Refusal({"--audit-log-path=/x"}).find("audit"), std::string::npos);
+  EXPECT_TRUE(Parse({"--tls-min-version=VersionTLS12"}).status.ok());
+  EXPECT_TRUE(Parse({"--disable-http2-serving=false"}).status.ok());
+  EXPECT_FALSE(Parse({"--disable-http2-serving"}).status.ok());
+  EXPECT_NE(Refusal({"--prometheus-verb=PUT"}).find("GET, POST"), std::string::npos);
+  EXPECT_NE(Refusal({"--metrics-relist-interval=30"}).find("units"), std::string::npos);
+  EXPECT_NE(Refusal({"--secure-port=0"}).find("--secure-port"), std::string::npos);
+  EXPECT_NE(Refusal({"--tls-cert-file=/a"}).find("together"), std::string::npos);
+  EXPECT_NE(Refusal({"--register-apiservices"}).find("--apiservice-name"), std::string::npos);
+  EXPECT_NE(Refusal({"--authentication-skip-lookup"}).find("--client-ca-file"), std::string::npos);
+  EXPECT_NE(Refusal({"--metrics-max-age=1m"}).find("must not be less"), std::string::npos);
+  EXPECT_NE(Refusal({"--prometheus-auth-incluster", "--prometheus-auth-config=/k"}).find("one of"),
+            std::string::npos);
+}
+
+TEST(MetricsApiFlagsTest, GoDurations) {
+  EXPECT_EQ(ParseGoDuration("0"), Duration(0));
+  EXPECT_EQ(ParseGoDuration("10m"), std::optional<Duration>(600s));
+  EXPECT_EQ(ParseGoDuration("1h1m1.5s"), std::optional<Duration>(3661500ms));
+  EXPECT_EQ(ParseGoDuration("250ms"), std::optional<Duration>(250ms));
+  for (const char* bad : {"", "1", "s", "1x", "-1s", "1 s", "1s2", "1e3s", "99999999999h"}) {
+    EXPECT_EQ(ParseGoDuration(bad), std::nullopt) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace tepal::commands
