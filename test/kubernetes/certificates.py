@@ -15,7 +15,7 @@ class Authority:
         _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key)
         _openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN={name}", "-days", 2, "-out", self.certificate)
 
-    def issue(self, file_name, subject, names=(), server=False):
+    def issue(self, file_name, subject, names=(), server=False, days=2):
         """A certificate and its key as FILE_NAME.crt and .key; returns both paths."""
         stem = self.folder / file_name
         key, request, extensions, certificate = (pathlib.Path(f"{stem}.{end}") for end in ("key", "csr", "ext", "crt"))
@@ -26,7 +26,7 @@ class Authority:
             lines.append("subjectAltName=" + ",".join(names))
         extensions.write_text("\n".join(lines) + "\n")
         _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                 "-days", 2, "-extfile", extensions, "-out", certificate)
+                 "-days", days, "-extfile", extensions, "-out", certificate)
         request.unlink()
         extensions.unlink()
         return certificate, key
