@@ -74,7 +74,8 @@ Balancer::Balancer(std::vector<env::EventLoop*> loops, Options options, uint64_t
       started_(loops_.front()->WallNow()),
       pool_(std::make_shared<Pool>(*loops_.front(), options_.pool, seed)),
       shared_(std::make_shared<ProxyHandler::Shared>(ForLimits(options_.proxy, options_.limits))),
-      probe_(std::make_unique<HealthProbe>(*loops_.front(), options_.proxy.client.tls)) {
+      probe_(std::make_unique<HealthProbe>(*loops_.front(), options_.proxy.client.tls)),
+      models_(std::make_unique<ModelProbe>(*loops_.front(), options_.proxy.client.tls)) {
   TEPAL_CHECK(Validate(options_).ok());
   MakeServers(seed);
   pool_->Start({[this](const Dispatcher::Check& check) { SendCheck(check); },
@@ -114,6 +115,7 @@ void Balancer::Stop() {
   server_->Stop();
   pool_->Stop();
   probe_.reset();
+  models_.reset();
 }
 
 void Balancer::Drain(Function<void()> done) {
@@ -205,7 +207,9 @@ void Balancer::Sample() {
   env::EventLoop& loop = *loops_.front();
   const Instant now = loop.Now();
   std::map<EndpointId, TrafficWindow> kept;
-  for (const Dispatcher::EndpointStatus& endpoint : pool_->Read(now).endpoints) {
+  const Pool::Reading pool = pool_->Read(now);
+  AskForModels(pool.endpoints);
+  for (const Dispatcher::EndpointStatus& endpoint : pool.endpoints) {
     TrafficWindow window;
     if (auto known = windows_.find(endpoint.id); known != windows_.end()) {
       window = std::move(known->second);
@@ -217,6 +221,17 @@ void Balancer::Sample() {
   windows_ = std::move(kept);
   window_.Add(now, shared_->statistics.requests.value(), shared_->statistics.latency.Read());
   sample_timer_ = loop.RunAfter(kSampleInterval, [this] { Sample(); });
+}
+
+void Balancer::AskForModels(const std::vector<Dispatcher::EndpointStatus>& endpoints) {
+  if (!options_.model_routing) return;
+  for (const Dispatcher::EndpointStatus& endpoint : endpoints) {
+    if (endpoint.state == EndpointState::kRemoved) models_->Forget(endpoint.id);
+    if (endpoint.state != EndpointState::kUp) continue;
+    models_->Ask(
+        endpoint.id, endpoint.spec.address, endpoints.size(),
+        [this, id = endpoint.id](const ServerLoad* listing) { pool_->OnListing(id, listing); });
+  }
 }
 
 BalancerState Balancer::Read() {
@@ -264,6 +279,9 @@ BalancerState Balancer::Read() {
   state.broken_off = proxy.broken_off.value();
   state.refused = proxy.refused.value();
   state.client_gone = proxy.client_gone.value();
+  state.load_reports = proxy.load_reports.value();
+  state.load_malformed = proxy.load_malformed.value();
+  state.rescued = proxy.rescued.value();
   state.active = static_cast<uint64_t>(proxy.active.load(std::memory_order_relaxed));
   state.bytes_received = proxy.bytes_received.value();
   state.bytes_sent = proxy.bytes_sent.value();

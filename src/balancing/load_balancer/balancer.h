@@ -14,6 +14,7 @@
 #include "balancing/load_balancer/admin_server.h"
 #include "balancing/load_balancer/endpoint_control.h"
 #include "balancing/load_balancer/health_probe.h"
+#include "balancing/load_balancer/model_probe.h"
 #include "balancing/load_balancer/proxy_handler.h"
 #include "balancing/load_balancer/traffic_window.h"
 #include "core/base/function.h"
@@ -30,6 +31,7 @@ class Balancer final : public EndpointControl {
 
     std::string upstream = "tepal";  // The pool's name in the admin API.
     Dispatcher::Options pool;
+    bool model_routing = true;  // Endpoints are asked which models they have: model_probe.h.
     ProxyOptions proxy;
     http::Limits limits;                         // Of clients' connections.
     uint32_t connections_max = 65536;            // Of clients.
@@ -80,6 +82,7 @@ class Balancer final : public EndpointControl {
   void SendCheck(const Dispatcher::Check& check);
   void OnDrained(EndpointId id);
   void Sample();
+  void AskForModels(const std::vector<Dispatcher::EndpointStatus>& endpoints);
 
   std::vector<env::EventLoop*> loops_;
   Options options_;
@@ -87,6 +90,7 @@ class Balancer final : public EndpointControl {
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<ProxyHandler::Shared> shared_;
   std::unique_ptr<HealthProbe> probe_;
+  std::unique_ptr<ModelProbe> models_;
   std::unique_ptr<net::HttpServer> server_;
   std::unique_ptr<net::HttpServer> tls_server_;  // With the same handlers.
   int draining_ = 0;

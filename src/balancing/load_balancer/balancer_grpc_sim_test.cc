@@ -34,14 +34,14 @@ TEST(BalancerGrpcSimTest, UnaryCallsOfEverySizePassUnchanged) {
 TEST(BalancerGrpcSimTest, CallsOfOneConnectionAreSpreadEvenly) {
   GrpcScene scene(1, 3);
   scene.AddEndpoints();
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 1500; ++i) {
     scene.Call(kUnary, "x");
     if (i % 10 == 0) scene.world.RunFor(1ms);
   }
   scene.Finish();
   EXPECT_EQ(scene.Failed(), 0);
   for (const EndpointReading& endpoint : scene.balancer->Read().endpoints) {
-    EXPECT_NEAR(static_cast<double>(endpoint.requests), 100, 5);
+    EXPECT_NEAR(static_cast<double>(endpoint.requests), 500, 25);
   }
 }
 

@@ -38,6 +38,7 @@ class Page {
   }
 
   void WriteClients();
+  void WriteModels();
   void WriteQueue();
   void WriteEndpoints();
 
@@ -85,6 +86,25 @@ void Page::WriteClients() {
         [](const BalancerState& s) { return s.connections_open; });
   Gauge("tepal_balancer_active_requests", "Requests in progress.",
         [](const BalancerState& s) { return s.active; });
+}
+
+void Page::WriteModels() {
+  Counter("tepal_balancer_load_reports_total", "Load reports read from endpoints' answers.",
+          [](const BalancerState& s) { return s.load_reports; });
+  Counter("tepal_balancer_load_reports_malformed_total",
+          "Load reports that made no sense and were ignored.",
+          [](const BalancerState& s) { return s.load_malformed; });
+  Counter("tepal_balancer_refused_late_total",
+          "Requests refused because no endpoint could answer before their deadline.",
+          [](const BalancerState& s) { return s.counters.refused_late; });
+  Counter("tepal_balancer_dropped_late_total",
+          "Requests that waited until they could no longer make their deadline.",
+          [](const BalancerState& s) { return s.counters.dropped_late; });
+  Counter("tepal_balancer_model_nowhere_total",
+          "Requests refused because their model was ready on no endpoint that could be used.",
+          [](const BalancerState& s) { return s.counters.model_nowhere; });
+  Counter("tepal_balancer_rescued_total", "Tries given up for taking far longer than usual.",
+          [](const BalancerState& s) { return s.rescued; });
 }
 
 void Page::WriteQueue() {
@@ -154,6 +174,7 @@ void Page::WriteEndpoints() {
 void WriteMetrics(const std::vector<BalancerState>& pools, telemetry::PrometheusWriter& writer) {
   Page page(pools, writer);
   page.WriteClients();
+  page.WriteModels();
   page.WriteQueue();
   page.WriteEndpoints();
 }

@@ -81,6 +81,7 @@ class Scene {
     server_loop_ = &world_.AddLoop();
     client_loop_ = &world_.AddLoop();
     std::vector<env::EventLoop*> loops = {&world_.AddLoop(), &world_.AddLoop()};
+    options.model_routing = false;  // Servers keep books of all that they are asked.
     balancer_ = std::make_unique<Balancer>(loops, std::move(options), seed);
     const env::Address any{env::Address::Family::kIp4, "127.0.0.1", 0};
     address_ = balancer_->Listen(any).value();

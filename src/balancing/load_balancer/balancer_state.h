@@ -54,6 +54,9 @@ struct BalancerState {
   uint64_t broken_off = 0;  // Lost within a streamed answer.
   uint64_t refused = 0;     // 403.
   uint64_t client_gone = 0;
+  uint64_t load_reports = 0;    // Read from endpoints' answers.
+  uint64_t load_malformed = 0;  // And those that made no sense.
+  uint64_t rescued = 0;         // Tries given up for taking far longer than usual.
   uint64_t active = 0;
   uint64_t bytes_received = 0;
   uint64_t bytes_sent = 0;

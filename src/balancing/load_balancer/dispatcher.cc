@@ -15,8 +15,9 @@ bool HasRoom(const EndpointSpec& spec, const Candidate& load) {
   return spec.in_flight_max == 0 || load.in_flight < spec.in_flight_max;
 }
 
-bool Contains(const std::vector<EndpointId>& ids, EndpointId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
+template <typename T>
+bool Contains(const std::vector<T>& all, T one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
 }
 
 Status UnknownEndpoint(EndpointId id) { return NotFound(Concat("endpoint ", id, " is unknown")); }
@@ -61,6 +62,7 @@ EndpointId Dispatcher::Add(EndpointSpec spec, Instant now) {
                                                  .health = HealthCheck(options_.health, now, id),
                                                  .ejection = Ejection(options_.ejection),
                                                  .load = load,
+                                                 .models = {},
                                                  .position = {},
                                                  .wake = {}});
   Record& record = added.first->second;
@@ -239,6 +241,7 @@ void Dispatcher::ForgetIfDone(EndpointId id, Instant) {
   if (!record.draining && !record.removed) return;
   drained_.push_back(id);
   if (!record.removed) return;
+  models_.Forget(id);
   DropWake(found->second);
   records_.erase(found);
 }
@@ -247,52 +250,75 @@ void Dispatcher::ForgetIfDone(EndpointId id, Instant) {
 
 Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   const Instant deadline = std::min(now + options_.queue_time_max, asking.deadline);
-  const TakeFor what{asking.ticket,       deadline,  false, asking.work, asking.sequence,
-                     asking.sequence_end, asking.key};
+  const ModelNumber model = models_.Find(asking.model);
+  if (asking.deadline != Instant::max()) {
+    if (const auto soonest = Soonest(model, now);
+        soonest.has_value() && *soonest > ToSeconds(asking.deadline - now)) {
+      ++counters_.refused_late;
+      return {Admission::kTooLate, {}, FromSeconds(*soonest)};
+    }
+  }
+  const TakeFor what{asking.ticket,       deadline,   false, asking.work, asking.sequence,
+                     asking.sequence_end, asking.key, model};
+  const ModelNumber routed = Routed(model, now);
   if (Record* record = WhereItIs(asking, now)) {
     budget_.OnRequest();
     ++counters_.admitted;
-    return {Admission::kGranted, Take(*record, what, now)};
+    return {Admission::kGranted, Take(*record, what, now), {}};
   }
   // Those who wait come first; Poll lets this one pass if they only wait to avoid an endpoint.
   if (line_.empty() || !asking.may_wait) {
-    if (Record* record = Pick({}, asking.key, now)) {
+    if (Record* record = Pick({{}, asking.key, routed}, now)) {
       budget_.OnRequest();
       ++counters_.admitted;
-      return {Admission::kGranted, Take(*record, what, now)};
+      return {Admission::kGranted, Take(*record, what, now), {}};
     }
     if (!asking.may_wait) {
       ++counters_.refused;
-      return {Admission::kUnavailable, {}};
+      return {Admission::kUnavailable, {}, {}};
     }
+  }
+  if (NowhereSoon(routed, now)) {
+    ++counters_.model_nowhere;
+    return {Admission::kModelNowhere, {}, {}};
   }
   WaitingLine::Entry entry;
   entry.ticket = asking.ticket;
   entry.since = now;
-  entry.deadline = deadline;
+  entry.deadline = std::min(now + options_.queue_time_max, LatestStart(asking.deadline, model));
+  entry.by_deadline = entry.deadline < now + options_.queue_time_max;
+  entry.model = routed;
   entry.work = asking.work;
   entry.sequence = asking.sequence;
   entry.sequence_end = asking.sequence_end;
   entry.key = asking.key;
   if (!line_.PushBack(std::move(entry))) {
     ++counters_.refused;
-    return {Admission::kFull, {}};
+    return {Admission::kFull, {}, {}};
   }
   budget_.OnRequest();
   ++counters_.admitted;
-  return {Admission::kWaiting, {}};
+  return {Admission::kWaiting, {}, {}};
 }
 
 Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
   const Grant& failed = asking.failed;
-  if (!asking.unprocessed && !budget_.TryTake()) return {Admission::kNoBudget, {}};
+  if (!asking.unprocessed && !budget_.TryTake()) return {Admission::kNoBudget, {}, {}};
   const Instant deadline = asking.unprocessed
                                ? failed.deadline
                                : std::min(now + options_.queue_time_max, asking.deadline);
-  if (Record* record = Pick(asking.tried, failed.key, now)) {
-    const TakeFor what{failed.ticket, deadline,  !asking.unprocessed, failed.work, 0,
-                       false,         failed.key};
-    return {Admission::kGranted, Take(*record, what, now)};
+  if (Record* record = Pick({asking.tried, failed.key, failed.model}, now)) {
+    return {Admission::kGranted,
+            Take(*record,
+                 {.ticket = failed.ticket,
+                  .deadline = deadline,
+                  .retry = !asking.unprocessed,
+                  .work = failed.work,
+                  .sequence = failed.sequence,
+                  .sequence_end = failed.ended_sequence != 0,
+                  .model = failed.model},
+                 now),
+            {}};
   }
   WaitingLine::Entry entry;
   entry.ticket = failed.ticket;
@@ -303,8 +329,11 @@ Dispatcher::Admitted Dispatcher::Again(const AskingAgain& asking, Instant now) {
   entry.costs_token = !asking.unprocessed;
   entry.work = failed.work;
   entry.key = failed.key;
+  entry.sequence = failed.sequence;
+  entry.sequence_end = failed.ended_sequence != 0;
+  entry.model = failed.model;
   line_.PushFront(std::move(entry));
-  return {Admission::kWaiting, {}};
+  return {Admission::kWaiting, {}, {}};
 }
 
 bool Dispatcher::Abandon(Ticket ticket, Instant now) {
@@ -332,41 +361,45 @@ Dispatcher::Record* Dispatcher::WhereItIs(const Asking& asking, Instant now) {
   return reachable ? record : nullptr;
 }
 
-// One that has room and is not among `avoid`; null when there is none.
-Dispatcher::Record* Dispatcher::Pick(const std::vector<EndpointId>& avoid, uint64_t key,
-                                     Instant now) {
+bool Dispatcher::MayGo(const Record& record, const Where& where, Instant now) const {
+  return record.has_room && !Contains(where.avoid, record.status.id) &&
+         !models_.Lacks(record.status.id, where.model, now);
+}
+
+// One that has room and the model, and is not to be avoided; null when there is none.
+Dispatcher::Record* Dispatcher::Pick(const Where& where, Instant now) {
   if (with_room_ == 0) return nullptr;
-  if (options_.policy == ChoicePolicy::kHash && key != 0) {
-    Record* record = PickByKey(avoid, key);
-    return record != nullptr ? record : PickAmong(avoid, now);
+  if (options_.policy == ChoicePolicy::kHash && where.key != 0) {
+    Record* record = PickByKey(where, now);
+    return record != nullptr ? record : PickAmong(where, now);
   }
   // In a large pool each attempt looks at other endpoints.
   const int attempts = usable_.size() > kFullScanMax ? 4 : 1;
   for (int i = 0; i < attempts; ++i) {
     Record* record = usable_[Choose(options_.policy, loads_, random_, {now, usual_seconds_})];
-    if (record->has_room && !Contains(avoid, record->status.id)) return record;
+    if (MayGo(*record, where, now)) return record;
   }
-  return PickAmong(avoid, now);
+  return PickAmong(where, now);
 }
 
 // Bounded loads (Mirrokni, Thorup, Zadimoghaddam, "Consistent hashing with bounded loads"): who has
 // more than its share passes the request on along the ring.
-Dispatcher::Record* Dispatcher::PickByKey(const std::vector<EndpointId>& avoid, uint64_t key) {
+Dispatcher::Record* Dispatcher::PickByKey(const Where& where, Instant now) {
   const double bound = options_.hash_bound * (static_cast<double>(in_flight_) + 1) /
                        std::max(1.0, static_cast<double>(weight_usable_));
-  const auto id = ring_.Find(key, [&](EndpointId candidate) {
+  const auto id = ring_.Find(where.key, [&](EndpointId candidate) {
     const Record& record = records_.at(candidate);
-    if (!record.has_room || Contains(avoid, candidate)) return false;
+    if (!MayGo(record, where, now)) return false;
     return bound == 0 || record.load.in_flight < std::ceil(bound * record.load.weight);
   });
   return id.has_value() ? &records_.at(*id) : nullptr;
 }
 
-Dispatcher::Record* Dispatcher::PickAmong(const std::vector<EndpointId>& avoid, Instant now) {
+Dispatcher::Record* Dispatcher::PickAmong(const Where& where, Instant now) {
   std::vector<Record*> records;
   std::vector<Candidate> loads;
   for (Record* record : usable_) {
-    if (!record->has_room || Contains(avoid, record->status.id)) continue;
+    if (!MayGo(*record, where, now)) continue;
     records.push_back(record);
     loads.push_back(record->load);
   }
@@ -375,9 +408,11 @@ Dispatcher::Record* Dispatcher::PickAmong(const std::vector<EndpointId>& avoid, 
 }
 
 Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant now) {
-  ++record.load.in_flight;
   ++in_flight_;
+  double expected = 0;
   record.load.turns += 1.0 / (record.load.weight * record.load.Share(now));
+  if (what.work) expected = record.load.service.Expect(record.load.in_flight, usual_seconds_, now);
+  ++record.load.in_flight;
   const bool alone = what.work && record.load.service.OnBegin(now);
   if (what.sequence != 0) sequences_.Bind(what.sequence, record.status.id, now);
   if (record.position.has_value()) loads_[*record.position] = record.load;
@@ -398,12 +433,20 @@ Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant 
   grant.work = what.work;
   grant.alone = alone;
   grant.begun = now;
+  grant.sequence = what.sequence;
   grant.ended_sequence = what.sequence_end ? what.sequence : 0;
   grant.key = what.key;
+  if (what.work && what.model != 0) {
+    grant.model = what.model;
+    grant.alone_with_model = record.models.OnBegin(what.model, now);
+    const auto time = model_times_.TryTime(what.model, expected, now);
+    if (time.has_value() && what.sequence == 0) grant.rescue_after = *time;
+  }
   return grant;
 }
 
-void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now) {
+void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now,
+                        const TrySaid& said) {
   const auto found = records_.find(grant.endpoint);
   TEPAL_CHECK(found != records_.end() && found->second.load.in_flight > 0);
   Record& record = found->second;
@@ -411,6 +454,7 @@ void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now)
   --in_flight_;
   if (grant.ended_sequence != 0) sequences_.Forget(grant.ended_sequence);
   if (grant.work) Learn(record, grant, end, status, now);
+  if (grant.work) LearnModel(record, grant, end, status, now, said);
   if (record.position.has_value()) loads_[*record.position] = record.load;
   NoteRoom(record);
   if (grant.retry) budget_.OnRetryEnd();
@@ -474,6 +518,11 @@ void Dispatcher::Poll(Instant now, Due& due) {
   while (const auto entry = line_.PopExpired(now)) {
     LeaveLine(*entry, now);
     if (entry->costs_token) budget_.OnRetryEnd();
+    if (entry->by_deadline) {
+      ++counters_.dropped_late;
+      due.too_late.push_back(entry->ticket);
+      continue;
+    }
     ++counters_.expired;
     due.expired.push_back(entry->ticket);
   }
@@ -506,17 +555,21 @@ void Dispatcher::KeepHouse(Instant now, Due& due) {
 }
 
 void Dispatcher::ServeLine(Instant now, Due& due) {
+  const std::vector<EndpointId> none;
+  std::vector<ModelNumber> nowhere;  // Models for which there is no room: no need to look again.
   line_.Walk([&](const WaitingLine::Entry& entry) {
     const bool avoids = !entry.tried.empty() && now < entry.avoid_until;
-    Record* record = Pick(avoids ? entry.tried : std::vector<EndpointId>(), entry.key, now);
+    if (Contains(nowhere, entry.model)) return WaitingLine::Step::kStay;
+    Record* record = Pick({avoids ? entry.tried : none, entry.key, entry.model}, now);
     if (record == nullptr) {
+      if (!avoids) nowhere.push_back(entry.model);
       return with_room_ > 0 ? WaitingLine::Step::kStay : WaitingLine::Step::kStop;
     }
     LeaveLine(entry, now);
     ++counters_.waited;
     due.grants.push_back(Take(*record,
                               {entry.ticket, entry.deadline, entry.costs_token, entry.work,
-                               entry.sequence, entry.sequence_end, entry.key},
+                               entry.sequence, entry.sequence_end, entry.key, entry.model},
                               now));
     return WaitingLine::Step::kLeave;
   });

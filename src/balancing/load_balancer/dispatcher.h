@@ -26,12 +26,21 @@
 #include "balancing/load_balancer/endpoint.h"
 #include "balancing/load_balancer/hash_ring.h"
 #include "balancing/load_balancer/health_check.h"
+#include "balancing/load_balancer/model_directory.h"
+#include "balancing/load_balancer/model_work.h"
 #include "balancing/load_balancer/retry.h"
 #include "balancing/load_balancer/sequence_table.h"
 #include "balancing/load_balancer/waiting_line.h"
 #include "core/base/result.h"
 
 namespace tepal::lb {
+
+// What else is known of how a try has ended.
+struct TrySaid {
+  const ModelLoad* load = nullptr;  // By the endpoint, of itself; null: nothing.
+  std::string_view model{};         // That the request was for.
+  bool model_unknown = false;       // The endpoint does not know the model, and did nothing.
+};
 
 class Dispatcher {
  public:
@@ -59,16 +68,22 @@ class Dispatcher {
     bool work = true;    // See Asking.
     bool alone = false;  // See ServiceEstimate.
     Instant begun{};
+    uint64_t sequence = 0;
     uint64_t ended_sequence = 0;
     uint64_t key = 0;
+    ModelNumber model = 0;
+    bool alone_with_model = false;
+    Duration rescue_after{};  // See TryLimit; 0: nothing is known.
   };
 
   enum class Admission {
     kGranted,
-    kWaiting,      // Poll will grant or expire it.
-    kFull,         // The line is full.
-    kUnavailable,  // No endpoint has room, and the request may not wait.
-    kNoBudget,     // For retries only.
+    kWaiting,       // Poll will grant or expire it.
+    kFull,          // The line is full.
+    kUnavailable,   // No endpoint has room, and the request may not wait.
+    kModelNowhere,  // Endpoints have the model, but none of those can be used soon.
+    kTooLate,       // No endpoint is expected to answer before the deadline.
+    kNoBudget,      // For retries only.
   };
   // What is known of a new request.
   struct Asking {
@@ -80,10 +95,12 @@ class Dispatcher {
     bool sequence_start = false;  // It is nowhere yet.
     bool sequence_end = false;    // It is nowhere once this is answered.
     uint64_t key = 0;             // With kHash: hash_key.h. 0: none.
+    std::string_view model{};     // Empty: it is for none.
   };
   struct Admitted {
     Admission admission = Admission::kUnavailable;
-    Grant grant;  // With kGranted.
+    Grant grant;          // With kGranted.
+    Duration expected{};  // With kTooLate: until the earliest answer.
   };
 
   struct Check {
@@ -97,12 +114,13 @@ class Dispatcher {
   struct Due {
     std::vector<Grant> grants;          // For tickets that were waiting.
     std::vector<Ticket> expired;        // Waited for queue_time_max.
+    std::vector<Ticket> too_late;       // Waited until they could no longer make their deadline.
     std::vector<Check> checks;          // To be sent; the answers go to OnCheck.
     std::vector<EndpointId> suspected;  // Just became unhealthy: see TryEnd::kSuspected.
     std::vector<EndpointId> drained;    // Drained or removed, and now without requests.
     bool empty() const {
-      return grants.empty() && expired.empty() && checks.empty() && suspected.empty() &&
-             drained.empty();
+      return grants.empty() && expired.empty() && too_late.empty() && checks.empty() &&
+             suspected.empty() && drained.empty();
     }
   };
 
@@ -125,6 +143,9 @@ class Dispatcher {
     uint64_t refused = 0;   // kFull or kUnavailable.
     uint64_t waited = 0;    // Granted after they had waited.
     uint64_t expired = 0;
+    uint64_t refused_late = 0;  // kTooLate.
+    uint64_t dropped_late = 0;  // In the line, when they could no longer make it.
+    uint64_t model_nowhere = 0;
     Duration wait_time{};  // Of all that have left the line, however they left it.
   };
 
@@ -165,7 +186,13 @@ class Dispatcher {
   bool Abandon(Ticket ticket, Instant now);
 
   // `status` with kAnswered.
-  void Finish(const Grant& grant, TryEnd end, int status, Instant now);
+  void Finish(const Grant& grant, TryEnd end, int status, Instant now, const TrySaid& said = {});
+
+  // All the models that an endpoint has ready; nothing: it does not say any more.
+  void OnListing(EndpointId id, const ServerLoad* listing, Instant now);
+  // Whether a request for the model, refused as unknown where it has been, may find it elsewhere.
+  bool ElsewhereReady(std::string_view model, const std::vector<EndpointId>& tried,
+                      Instant now) const;
 
   // The answer to a health check; `error` is empty when it passed.
   void OnCheck(EndpointId id, uint64_t number, std::string error, Instant now);
@@ -187,6 +214,7 @@ class Dispatcher {
     HealthCheck health;
     Ejection ejection;
     Candidate load;
+    EndpointModels models;  // What it does for each of them.
     uint64_t successes = 0;
     std::optional<size_t> position;  // In usable_.
     bool down = false;
@@ -206,10 +234,21 @@ class Dispatcher {
   void Place(Record& record, Instant now);
   void NoteRoom(Record& record);
   void SetUsable(Record& record, bool usable, Instant now);
+  // Where a request may go.
+  struct Where {
+    const std::vector<EndpointId>& avoid;
+    uint64_t key = 0;
+    ModelNumber model = 0;
+  };
   Record* WhereItIs(const Asking& asking, Instant now);
-  Record* Pick(const std::vector<EndpointId>& avoid, uint64_t key, Instant now);
-  Record* PickByKey(const std::vector<EndpointId>& avoid, uint64_t key);
-  Record* PickAmong(const std::vector<EndpointId>& avoid, Instant now);
+  Record* Pick(const Where& where, Instant now);
+  Record* PickByKey(const Where& where, Instant now);
+  Record* PickAmong(const Where& where, Instant now);
+  bool MayGo(const Record& record, const Where& where, Instant now) const;
+  bool NowhereSoon(ModelNumber model, Instant now) const;
+  ModelNumber Routed(ModelNumber model, Instant now) const;
+  std::optional<double> Soonest(ModelNumber model, Instant now) const;
+  Instant LatestStart(Instant deadline, ModelNumber model) const;
   struct TakeFor {
     Ticket ticket = 0;
     Instant deadline{};
@@ -218,9 +257,12 @@ class Dispatcher {
     uint64_t sequence = 0;
     bool sequence_end = false;
     uint64_t key = 0;
+    ModelNumber model = 0;
   };
   Grant Take(Record& record, const TakeFor& what, Instant now);
   void Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now);
+  void LearnModel(Record& record, const Grant& grant, TryEnd end, int status, Instant now,
+                  const TrySaid& said);
   void CountOutcome(Record& record, TryEnd end, int status, Instant now);
   void Suspect(Record& record, Instant now);
   void KeepHouse(Instant now, Due& due);
@@ -252,7 +294,9 @@ class Dispatcher {
   HashRing ring_;               // With kHash: of records_ that are not removed.
   uint64_t in_flight_ = 0;      // Of records_.
   uint64_t weight_usable_ = 0;  // Of usable_.
-  double usual_seconds_ = 0;    // See ServiceEstimate.
+  ModelDirectory models_;
+  ModelTimes model_times_;
+  double usual_seconds_ = 0;  // See ServiceEstimate.
   std::vector<EndpointId> drained_;
 };
 

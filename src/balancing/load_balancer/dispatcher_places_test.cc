@@ -116,6 +116,25 @@ TEST(DispatcherPlacesTest, ChecksOfALargePoolComeWhenEachIsDue) {
   for (const auto& [id, count] : checks) EXPECT_NEAR(count, 10, 1);
 }
 
+TEST(DispatcherPlacesTest, ASequenceIsWhereItsFirstWasTakenAtLast) {
+  Scene scene;
+  for (int i = 1; i <= 3; ++i) scene.dispatcher.Add(Spec(i), kStart);
+  auto first = scene.dispatcher.Admit({.ticket = 1, .sequence = 9, .sequence_start = true}, kStart);
+  const EndpointId refused = first.grant.endpoint;
+  scene.dispatcher.Finish(first.grant, TryEnd::kUnprocessed, 0, kStart);
+  const std::vector<EndpointId> tried = {refused};
+  const auto again = scene.dispatcher.Again(
+      {.failed = first.grant, .tried = tried, .tries = 1, .unprocessed = true}, kStart);
+  ASSERT_EQ(again.admission, Dispatcher::Admission::kGranted);
+  ASSERT_NE(again.grant.endpoint, refused);
+  scene.dispatcher.Finish(again.grant, TryEnd::kAnswered, 200, kStart);
+  for (Ticket ticket = 2; ticket < 12; ++ticket) {
+    const auto next = scene.dispatcher.Admit({.ticket = ticket, .sequence = 9}, kStart);
+    EXPECT_EQ(next.grant.endpoint, again.grant.endpoint);
+    scene.dispatcher.Finish(next.grant, TryEnd::kAnswered, 200, kStart);
+  }
+}
+
 TEST(DispatcherPlacesTest, SequencesStayWhereTheyBegan) {
   Scene scene;
   for (int i = 0; i < 7; ++i) scene.dispatcher.Add(Spec(i), kStart);

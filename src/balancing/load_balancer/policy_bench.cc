@@ -13,22 +13,31 @@ namespace {
 struct Named {
   const char* name;
   std::optional<ChoicePolicy> policy;
+  bool reports = false;
+  Oracle oracle = Oracle::kWork;
 };
 constexpr Named kAll[] = {{"round_robin", ChoicePolicy::kRoundRobin},
                           {"least_outstanding", ChoicePolicy::kLeastOutstanding},
                           {"power_of_two", ChoicePolicy::kPowerOfTwo},
                           {"least_time", ChoicePolicy::kLeastTime},
                           {"least_wait", ChoicePolicy::kLeastWait},
-                          {"oracle", std::nullopt}};
+                          {"least_wait, reports", ChoicePolicy::kLeastWait, true},
+                          {"oracle: queues", std::nullopt, false, Oracle::kQueues},
+                          {"oracle: all work", std::nullopt}};
 
-void OneBalancer(bool exponential, int instances) {
-  std::printf("\nSlots 3:2:1:1:1:1:1, %d instance(s) each, work of a request %s; p50 / p99 in ms\n",
-              instances, exponential ? "exponential" : "20 ms / speed, +-10 %");
-  std::printf("%-18s %16s %16s %16s\n", "load", "50 %", "70 %", "85 %");
+void Balancers(int balancers, bool exponential, int instances) {
+  std::printf(
+      "\n%d balancer(s), slots 3:2:1:1:1:1:1, %d instance(s) each, work of a request %s; "
+      "p50 / p99 in ms\n",
+      balancers, instances, exponential ? "exponential" : "20 ms / speed, +-10 %");
+  std::printf("%-20s %16s %16s %16s\n", "load", "50 %", "70 %", "85 %");
   for (const Named& named : kAll) {
-    std::printf("%-18s", named.name);
+    std::printf("%-20s", named.name);
     for (const double load : {0.5, 0.7, 0.85}) {
       const PolicyResult result = PolicySim({.policy = named.policy,
+                                             .oracle = named.oracle,
+                                             .balancers = balancers,
+                                             .reports = named.reports,
                                              .instances = instances,
                                              .load = load,
                                              .exponential = exponential,
@@ -94,11 +103,13 @@ void Fleet(const Named& named, size_t balancers, size_t slots, double load) {
 
 int main() {
   using namespace tepal::lb;
-  OneBalancer(false, 1);
-  OneBalancer(true, 1);
-  OneBalancer(false, 4);
+  for (const int balancers : {1, 3}) {
+    Balancers(balancers, false, 1);
+    Balancers(balancers, true, 1);
+    Balancers(balancers, false, 4);
+  }
   std::printf("\n100 balancers over 10,000 slots of speeds 3:2:1:1:1:1:1 at 60 %%\n");
   for (const Named& named : kAll) {
-    if (named.policy.has_value()) Fleet(named, 100, 10'000, 0.6);
+    if (named.policy.has_value() && !named.reports) Fleet(named, 100, 10'000, 0.6);
   }
 }

@@ -114,6 +114,12 @@ void Pool::DeliverToMembers(const Dispatcher::Due& due,
       if (seat->member != nullptr) seat->member->OnExpired(ticket);
     });
   }
+  for (const Ticket ticket : due.too_late) {
+    const std::shared_ptr<Seat>& seat = seats[(ticket >> kNumberBits) - 1];
+    RunOn(*seat->loop, [seat, ticket] {
+      if (seat->member != nullptr) seat->member->OnTooLate(ticket);
+    });
+  }
   for (const EndpointId endpoint : due.suspected) {
     for (const std::shared_ptr<Seat>& seat : seats) {
       RunOn(*seat->loop, [seat, endpoint] {
@@ -165,8 +171,13 @@ bool Pool::Abandon(Ticket ticket, Instant now) {
   return With(now, [&](Dispatcher& d, Instant t) { return d.Abandon(ticket, t); });
 }
 
-void Pool::Finish(const Grant& grant, TryEnd end, int status, Instant now) {
-  With(now, [&](Dispatcher& d, Instant t) { d.Finish(grant, end, status, t); });
+void Pool::Finish(const Grant& grant, TryEnd end, int status, Instant now, const TrySaid& said) {
+  With(now, [&](Dispatcher& d, Instant t) { d.Finish(grant, end, status, t, said); });
+}
+
+bool Pool::ElsewhereReady(std::string_view model, const std::vector<EndpointId>& tried,
+                          Instant now) {
+  return state_.Lock()->dispatcher->ElsewhereReady(model, tried, now);
 }
 
 // Endpoints.
@@ -205,6 +216,10 @@ void Pool::Reconfigure(const Dispatcher::Options& options) {
 void Pool::OnCheck(EndpointId id, uint64_t number, std::string error) {
   With(control_loop_.Now(),
        [&](Dispatcher& d, Instant t) { d.OnCheck(id, number, std::move(error), t); });
+}
+
+void Pool::OnListing(EndpointId id, const ServerLoad* listing) {
+  With(control_loop_.Now(), [&](Dispatcher& d, Instant t) { d.OnListing(id, listing, t); });
 }
 
 Pool::Reading Pool::Read(Instant now) {

@@ -33,6 +33,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
     // False: the request has gone meanwhile, and the grant is given back.
     virtual bool OnGranted(const Grant& grant) = 0;
     virtual void OnExpired(Ticket ticket) = 0;
+    virtual void OnTooLate(Ticket ticket) = 0;
     virtual void OnSuspected(EndpointId endpoint) = 0;
   };
 
@@ -63,7 +64,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // no token.
   bool Rescue(const Dispatcher::AskingAgain& asking, Instant now, Admitted& admitted);
   bool Abandon(Ticket ticket, Instant now);
-  void Finish(const Grant& grant, TryEnd end, int status, Instant now);
+  void Finish(const Grant& grant, TryEnd end, int status, Instant now, const TrySaid& said = {});
+  bool ElsewhereReady(std::string_view model, const std::vector<EndpointId>& tried, Instant now);
 
   // On the control loop.
   EndpointId Add(EndpointSpec spec);
@@ -74,6 +76,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Status SetInFlightMax(EndpointId id, uint32_t in_flight_max);
   void Reconfigure(const Dispatcher::Options& options);
   void OnCheck(EndpointId id, uint64_t number, std::string error);
+  void OnListing(EndpointId id, const ServerLoad* listing);
 
   struct Reading {
     std::vector<Dispatcher::EndpointStatus> endpoints;

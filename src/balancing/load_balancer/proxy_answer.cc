@@ -29,6 +29,7 @@ bool ProxyExchange::MayHold() const {
 void ProxyExchange::OnAnswer(http::ResponseHead head) {
   if (try_position_.has_value()) handler_.RemoveTry(*std::exchange(try_position_, std::nullopt));
   answer_ = std::move(head);
+  TakeLoad(answer_.headers);
   SetRequestId();
   answer_status_ = answer_.status;
   holding_ = MayHold();
@@ -77,8 +78,46 @@ void ProxyExchange::OnAnswerBody(size_t bytes) {
 }
 
 void ProxyExchange::OnAnswerEnd(const http::Headers& trailers) {
-  if (grpc_) answer_status_ = HttpStatusOfGrpcAnswer(answer_, &trailers);
-  EndTry(TryEnd::kAnswered, &trailers);
+  const http::Headers* passed_on = &trailers;
+  if (trailers.Has(kLoadField)) {
+    trailers_ = trailers;
+    TakeLoad(*trailers_);
+    passed_on = &*trailers_;
+  }
+  if (grpc_) answer_status_ = HttpStatusOfGrpcAnswer(answer_, passed_on);
+  EndTry(TryEnd::kAnswered, passed_on);
+}
+
+// What an endpoint says of its load is for us alone.
+void ProxyExchange::TakeLoad(http::Headers& headers) {
+  const auto text = headers.Get(kLoadField);
+  if (!text.has_value()) return;
+  load_ = ReadModelLoad(*text);
+  (load_.has_value() ? statistics().load_reports : statistics().load_malformed).Add();
+  headers.Remove(kLoadField);
+}
+
+// As Triton and we say it; the endpoint has done nothing for the request.
+bool ProxyExchange::SaysUnknownModel(const http::Headers* trailers) const {
+  constexpr std::string_view kWords = "unknown model";
+  constexpr size_t kErrorBytesMax = 4096;
+  if (answer_status_ != 404 && answer_status_ != 400) return false;
+  if (facts_.model.empty() || answer_begun_) return false;
+  if (grpc_) {
+    auto message = answer_.headers.Get("grpc-message");
+    if (!message.has_value() && trailers != nullptr) message = trailers->Get("grpc-message");
+    return message.has_value() && message->find(kWords) != std::string_view::npos;
+  }
+  if (!answer_body_.has_value() || answer_body_->size() > kErrorBytesMax) return false;
+  return Flatten(answer_body_->pieces()).text().find(kWords) != std::string_view::npos;
+}
+
+bool ProxyExchange::MayFindModelElsewhere() const {
+  if (facts_.versioned || !holding_ || !body_.kept() || tries_ >= options().tries_max) return false;
+  if (!Repeatable(route_) || (facts_.sequence != 0 && !facts_.sequence_start)) return false;
+  std::vector<EndpointId> tried = tried_;
+  tried.push_back(grant_.endpoint);
+  return handler_.pool_->ElsewhereReady(facts_.model, tried, Now());
 }
 
 void ProxyExchange::OnTryFailed(const http::ResponseReceiver::Failure& failure) {

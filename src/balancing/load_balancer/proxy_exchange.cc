@@ -138,6 +138,11 @@ void ProxyExchange::LearnSize() {
 
 // Of a body that streams, what has come by now; of one that is compressed, nothing.
 void ProxyExchange::LearnFacts() {
+  if (!grpc_) {
+    facts_.model = ModelOfPath(head_.path());
+    facts_.versioned = head_.path().find("/versions/") != std::string_view::npos;
+  }
+  if (!grpc_ && route_ != RouteKind::kInfer) return;
   if (body_.pieces().empty()) return;
   const Buffer bytes = Flatten(body_.pieces());
   std::string_view text = bytes.text();
@@ -150,7 +155,23 @@ void ProxyExchange::LearnFacts() {
   if (const auto size = head_.headers.Get("inference-header-content-length")) {
     text = text.substr(0, ParseNumber<size_t>(*size).value_or(0));
   }
+  const bool versioned = facts_.versioned;
   facts_ = ReadInferJson(ModelOfPath(head_.path()), text);
+  facts_.versioned = versioned;
+}
+
+// The first of what gRPC, the request's parameter "timeout" and our own header say.
+void ProxyExchange::LearnDeadline() {
+  useful_until_ = deadline_;
+  const auto until = [&](std::chrono::microseconds time) {
+    if (time > 0us) useful_until_ = std::min<Instant>(useful_until_, begun_ + time);
+  };
+  until(facts_.timeout);
+  constexpr int64_t kMax = int64_t{1} << 40;
+  if (const auto text = head_.headers.Get("tepal-timeout-ms")) {
+    const int64_t ms = ParseNumber<int64_t>(*text).value_or(0);
+    if (ms > 0 && ms < kMax) until(std::chrono::milliseconds(ms));
+  }
 }
 
 void ProxyExchange::OnRequestEnd() {
@@ -218,15 +239,17 @@ uint64_t ProxyExchange::HashKeyOfRequest() const {
 void ProxyExchange::Ask() {
   phase_ = Phase::kWaiting;
   waiting_since_ = Now();
-  if (route_ == RouteKind::kInfer) LearnFacts();
+  if (Repeatable(route_) && route_ != RouteKind::kHealth) LearnFacts();
+  LearnDeadline();
   OnAdmitted(handler_.pool_->Admit({.ticket = ticket_,
                                     .may_wait = route_ != RouteKind::kHealth,
-                                    .deadline = deadline_,
+                                    .deadline = useful_until_,
                                     .work = route_ == RouteKind::kInfer,
                                     .sequence = facts_.sequence,
                                     .sequence_start = facts_.sequence_start,
                                     .sequence_end = facts_.sequence_end,
-                                    .key = HashKeyOfRequest()},
+                                     .key = HashKeyOfRequest(),
+                                     .model = facts_.model},
                                    Now()));
 }
 
@@ -243,6 +266,14 @@ void ProxyExchange::OnAdmitted(const Pool::Admitted& admitted) {
       return AnswerError(503, "no endpoint is free and the queue is full");
     case Admission::kUnavailable:
       return AnswerError(503, "no endpoint is available");
+    case Admission::kModelNowhere:
+      return AnswerError(
+          503, Concat("model '", facts_.model, "' is ready on no endpoint that can be used"));
+    case Admission::kTooLate:
+      return AnswerError(
+          504, Concat("the earliest answer is expected in ", ToMilliseconds(admitted.expected),
+                      " ms, and the request's deadline is in ",
+                      ToMilliseconds(std::max<Duration>(useful_until_ - Now(), 0ns)), " ms"));
     case Admission::kNoBudget:
       return;  // TryAgain's business.
   }
@@ -250,9 +281,16 @@ void ProxyExchange::OnAdmitted(const Pool::Admitted& admitted) {
 
 void ProxyExchange::OnGranted(const Pool::Grant& grant) { StartTry(grant); }
 
+void ProxyExchange::OnTooLate() {
+  const Duration left = useful_until_ - Now();
+  AnswerError(504,
+              Concat("no endpoint was free early enough for the request's deadline, which is in ",
+                     ToMilliseconds(std::max<Duration>(left, 0ns)), " ms"));
+}
+
 void ProxyExchange::OnExpired() {
-  const std::string last =
-      last_error_.empty() ? std::string() : Concat("; the last try: ", last_error_);
+  std::string last = last_error_.empty() ? std::string() : Concat("; the last try: ", last_error_);
+  if (!facts_.model.empty()) last += Concat(" (model '", facts_.model, "')");
   if (Late()) return AnswerError(504, Concat("no endpoint was free before the deadline", last));
   AnswerError(503, Concat("no endpoint became free in time", last));
 }
@@ -269,13 +307,16 @@ http::RequestHead ProxyExchange::HeadOfTry() const {
     const Duration left = std::max<Duration>(deadline_ - Now(), 1ns);
     head.headers.Set("grpc-timeout", http::FormatGrpcTimeout(left));
   }
+  if (route_ == RouteKind::kInfer) head.headers.Set(kLoadAskField, "1");
   return head;
 }
 
 // A call's answer may begin as late as it likes.
 Instant ProxyExchange::LimitOfTry() const {
   if (route_ == RouteKind::kCall) return deadline_;
-  return std::min(try_begun_ + options().try_time_max, deadline_);
+  Duration time = options().try_time_max;
+  if (grant_.rescue_after > 0ns && !rescue_over_) time = std::min(time, grant_.rescue_after);
+  return std::min(try_begun_ + time, deadline_);
 }
 
 void ProxyExchange::StartTry(const Pool::Grant& grant) {
@@ -285,8 +326,9 @@ void ProxyExchange::StartTry(const Pool::Grant& grant) {
   waited_ += Now() - std::exchange(waiting_since_, Now());
   const uint64_t attempt = ++attempt_;
   try_begun_ = Now();
-  holding_ = answer_begun_ = answer_paused_ = false;
+  holding_ = answer_begun_ = answer_paused_ = rescue_over_ = false;
   answer_body_.reset();
+  load_.reset();
   try_position_ = handler_.AddTry(*this, LimitOfTry());
 
   sending_ = true;
@@ -349,8 +391,17 @@ void ProxyExchange::EndTry(TryEnd end, const http::Headers* trailers) {
   if (verdict == RetryVerdict::kGoOnWaiting) return;
   LeaveTry();
   CountTry(end);
-  handler_.pool_->Finish(grant_, end, answer_status_, Now());
+  const bool unknown = end == TryEnd::kAnswered && SaysUnknownModel(trailers);
+  handler_.pool_->Finish(grant_, end, answer_status_, Now(),
+                         {.load = load_.has_value() ? &*load_ : nullptr,
+                          .model = facts_.model,
+                          .model_unknown = unknown});
   if (end == TryEnd::kUnprocessed) ++tries_unprocessed_;
+  if (unknown && MayFindModelElsewhere()) {
+    last_error_ = "it does not know the model";
+    ++tries_unprocessed_;
+    return TryAgain(true, end);
+  }
   switch (verdict) {
     case RetryVerdict::kAgain:
       return TryAgain(false, end);
@@ -386,6 +437,20 @@ void ProxyExchange::TryAgain(bool unprocessed, TryEnd end) {
 }
 
 void ProxyExchange::OnTryTimedOut() {
+  if (!Late() && Now() < try_begun_ + options().try_time_max) {
+    // Far longer than usual: better elsewhere, if there is a place and a token for it.
+    std::vector<EndpointId> tried = tried_;
+    tried.push_back(grant_.endpoint);
+    if (handler_.pool_->ElsewhereReady(facts_.model, tried, Now()) &&
+        Rescue(Concat("no answer within ", ToMilliseconds(grant_.rescue_after),
+                      " ms, far longer than usual"))) {
+      return statistics().rescued.Add();
+    }
+    rescue_over_ = true;
+    handler_.RemoveTry(*try_position_);
+    try_position_ = handler_.AddTry(*this, LimitOfTry());
+    return;
+  }
   if (!Late()) {
     last_error_ = Concat("no answer within ", ToMilliseconds(options().try_time_max), " ms");
     return EndTry(TryEnd::kTimedOut);
@@ -398,20 +463,25 @@ void ProxyExchange::OnTryTimedOut() {
                           " has not answered before the request's deadline"));
 }
 
-void ProxyExchange::OnSuspected() {
-  if (JudgeTry(Facts(TryEnd::kSuspected), options().tries_max) != RetryVerdict::kAgain) return;
+void ProxyExchange::OnSuspected() { (void)Rescue("the endpoint failed its health checks"); }
+
+// Gives the try up for another one; false when that may not be, and it goes on.
+bool ProxyExchange::Rescue(std::string why) {
+  if (JudgeTry(Facts(TryEnd::kSuspected), options().tries_max) != RetryVerdict::kAgain)
+    return false;
   const Pool::Grant suspected = grant_;
   std::vector<EndpointId> tried = tried_;
   tried.push_back(suspected.endpoint);
   Pool::Admitted admitted;
   const Dispatcher::AskingAgain asking{
       .failed = suspected, .tried = tried, .tries = tries_, .deadline = deadline_};
-  if (!handler_.pool_->Rescue(asking, Now(), admitted)) return;
-  last_error_ = "the endpoint failed its health checks";
+  if (!handler_.pool_->Rescue(asking, Now(), admitted)) return false;
+  last_error_ = std::move(why);
   tried_ = std::move(tried);
   LeaveTry();
   CountTry(TryEnd::kSuspected);
   OnAdmitted(admitted);
+  return true;
 }
 
 void ProxyExchange::Done(int status) {

@@ -35,6 +35,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   // From the handler.
   void OnGranted(const Pool::Grant& grant);
   void OnExpired();
+  void OnTooLate();
   void OnTryTimedOut();
   void OnSuspected();
   EndpointId endpoint() const { return grant_.endpoint; }
@@ -54,6 +55,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void ResumeRequest();
   void LearnSize();
   void LearnFacts();
+  void LearnDeadline();
   void EndAtBoundary();
 
   // The endpoint's side.
@@ -72,6 +74,10 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void Ask();
   void OnAdmitted(const Pool::Admitted& admitted);
   void StartTry(const Pool::Grant& grant);
+  bool Rescue(std::string why);
+  void TakeLoad(http::Headers& headers);
+  bool SaysUnknownModel(const http::Headers* trailers) const;
+  bool MayFindModelElsewhere() const;
   http::RequestHead HeadOfTry() const;
   Instant LimitOfTry() const;
   const env::Address& AddressOfTry() const;
@@ -102,7 +108,8 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   const bool grpc_;
   RequestFacts facts_;
   const Instant begun_;
-  Instant deadline_ = Instant::max();  // By grpc-timeout.
+  Instant deadline_ = Instant::max();      // By grpc-timeout.
+  Instant useful_until_ = Instant::max();  // By that, or what else the request says.
   const Ticket ticket_;
   Phase phase_ = Phase::kCollecting;
 
@@ -119,6 +126,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   uint32_t tries_unprocessed_ = 0;
   std::vector<EndpointId> tried_;
   Instant try_begun_{};
+  bool rescue_over_ = false;  // Nothing more is done about its taking longer than usual.
   std::unique_ptr<net::HttpClient::Exchange> upstream_;
   bool sending_ = false;
   std::optional<http::ResponseReceiver::Failure> failed_at_once_;
@@ -140,6 +148,8 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   std::vector<AccessEntry::Try> log_tries_;
   std::string log_error_;
   bool broken_off_ = false;
+  std::optional<ModelLoad> load_;          // What the endpoint said of itself.
+  std::optional<http::Headers> trailers_;  // Without that.
 };
 
 }  // namespace tepal::lb

@@ -60,6 +60,11 @@ void ProxyHandler::OnExpired(Ticket ticket) {
   if (!waiting.empty()) waiting.mapped()->OnExpired();
 }
 
+void ProxyHandler::OnTooLate(Ticket ticket) {
+  const auto waiting = waiting_.extract(ticket);
+  if (!waiting.empty()) waiting.mapped()->OnTooLate();
+}
+
 void ProxyHandler::OnSuspected(EndpointId endpoint) {
   std::vector<std::shared_ptr<ProxyExchange>> suspected;
   for (const auto& [limit, exchange] : tries_) {

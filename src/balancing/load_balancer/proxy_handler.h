@@ -81,6 +81,7 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
 
   bool OnGranted(const Pool::Grant& grant) override;
   void OnExpired(Ticket ticket) override;
+  void OnTooLate(Ticket ticket) override;
   void OnSuspected(EndpointId endpoint) override;
 
   // Tries without a head, by the moment that they have until then.

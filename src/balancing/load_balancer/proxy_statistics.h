@@ -18,6 +18,9 @@ struct ProxyStatistics {
   telemetry::Counter broken_off;        // Lost within a streamed answer.
   telemetry::Counter refused;           // Answered by the balancer with 403.
   telemetry::Counter client_gone;       // The client left before its answer.
+  telemetry::Counter load_reports;      // Read from endpoints' answers.
+  telemetry::Counter load_malformed;    // And those that made no sense.
+  telemetry::Counter rescued;           // Tries given up for taking far longer than usual.
   telemetry::Counter bytes_received;    // Bodies, from clients.
   telemetry::Counter bytes_sent;        // Bodies, to clients.
   telemetry::LatencyHistogram latency;  // Head received to answer complete, waiting included.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "balancing/load_balancer/endpoint.h"
+#include "balancing/load_balancer/model_directory.h"
 #include "core/base/time.h"
 
 namespace tepal::lb {
@@ -35,6 +36,8 @@ class WaitingLine {
     uint64_t sequence = 0;
     bool sequence_end = false;
     uint64_t key = 0;  // See Dispatcher::Asking.
+    ModelNumber model = 0;
+    bool by_deadline = false;  // `deadline` is the request's own, not that of the line.
   };
 
   explicit WaitingLine(uint32_t size_max) : size_max_(size_max) {}

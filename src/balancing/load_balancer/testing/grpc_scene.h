@@ -147,6 +147,7 @@ class GrpcScene {
     server_loop = &world.AddLoop();
     client_loop = &world.AddLoop();
     std::vector<env::EventLoop*> loops = {&world.AddLoop(), &world.AddLoop()};
+    options.model_routing = false;  // The service keeps books of all that it is asked.
     balancer = std::make_unique<Balancer>(loops, std::move(options), seed);
     address = balancer->Listen({env::Address::Family::kIp4, "127.0.0.1", 0}).value();
     net::HttpClient::Options http2;

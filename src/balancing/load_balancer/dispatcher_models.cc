@@ -1,0 +1,100 @@
+// What the dispatcher knows of models: where they are ready, how long they take, and what cannot be
+// answered in time.
+
+#include <algorithm>
+
+#include "balancing/load_balancer/dispatcher.h"
+
+namespace tepal::lb {
+
+namespace {
+
+// Endpoints whose estimates are compared for one request with a deadline: the best of a large pool
+// need not be known to refuse nothing that could be answered.
+constexpr size_t kSoonestMax = 64;
+
+}  // namespace
+
+void Dispatcher::LearnModel(Record& record, const Grant& grant, TryEnd end, int status, Instant now,
+                            const TrySaid& said) {
+  const bool answered = end == TryEnd::kAnswered && status < 400;
+  const Duration latency = now - grant.begun;
+  if (said.load != nullptr) {
+    record.load.service.OnReport(*said.load, said.load->in_flight_all, record.load.in_flight, now);
+  }
+  record.models.OnEnd(grant.model, grant.alone_with_model, latency, answered, said.load, now);
+  if (said.model_unknown) models_.OnUnknown(grant.endpoint, said.model, now);
+  if (!answered) return;
+  const ModelNumber model = grant.model != 0 ? grant.model : models_.OnServed(said.model);
+  model_times_.OnAnswer(model, latency, now);
+}
+
+void Dispatcher::OnListing(EndpointId id, const ServerLoad* listing, Instant now) {
+  const auto found = records_.find(id);
+  if (found == records_.end()) return;
+  if (listing == nullptr) return models_.Forget(id);
+  std::vector<std::string> ready;
+  for (const ServerLoad::Model& model : listing->models) {
+    if (model.load.ready) ready.push_back(model.name);
+  }
+  models_.OnListing(id, ready);
+  // What it says of its load keeps the estimate of an endpoint true that gets no requests of ours.
+  Record& record = found->second;
+  for (const ServerLoad::Model& model : listing->models) {
+    if (model.load.each <= 0ns) continue;
+    record.models.OnReport(models_.Find(model.name), model.load, now);
+    if (listing->models.size() > 1) continue;
+    record.load.service.OnReport(model.load, listing->in_flight, record.load.in_flight, now);
+    if (record.position.has_value()) loads_[*record.position] = record.load;
+  }
+}
+
+bool Dispatcher::ElsewhereReady(std::string_view model, const std::vector<EndpointId>& tried,
+                                Instant now) const {
+  const ModelNumber number = models_.Find(model);
+  if (number == 0) return false;
+  return std::any_of(usable_.begin(), usable_.end(), [&](const Record* record) {
+    const EndpointId id = record->status.id;
+    return std::find(tried.begin(), tried.end(), id) == tried.end() &&
+           !models_.Lacks(id, number, now);
+  });
+}
+
+// Endpoints have the model, but none of those that can be used, now or once they are well again.
+bool Dispatcher::NowhereSoon(ModelNumber model, Instant now) const {
+  if (!models_.LackedBySome(model)) return false;
+  return std::none_of(records_.begin(), records_.end(), [&](const auto& entry) {
+    const EndpointState state = entry.second.status.state;
+    const bool gone = state == EndpointState::kDown || state == EndpointState::kDraining ||
+                      state == EndpointState::kRemoved;
+    return !gone && !models_.Lacks(entry.first, model, now);
+  });
+}
+
+// The model by which a request is routed: none when every endpoint has just said that it does not
+// know it, and no listing knows better. Then one of them may say so again.
+ModelNumber Dispatcher::Routed(ModelNumber model, Instant now) const {
+  if (!models_.LackedBySome(model) || models_.Listed(model)) return model;
+  return NowhereSoon(model, now) ? 0 : model;
+}
+
+// The earliest answer that any endpoint could give, in seconds. Nothing where one of them is not
+// known well enough to say so, or the pool is too large to look at.
+std::optional<double> Dispatcher::Soonest(ModelNumber model, Instant now) const {
+  if (model == 0 || usable_.empty() || usable_.size() > kSoonestMax) return std::nullopt;
+  std::optional<double> soonest;
+  for (const Record* record : usable_) {
+    if (models_.Lacks(record->status.id, model, now)) continue;
+    const auto one = record->models.Soonest(model, now);
+    if (!one.has_value()) return std::nullopt;
+    soonest = std::min(soonest.value_or(*one), *one);
+  }
+  return soonest;
+}
+
+// Until when a request may wait in the line and still make its deadline.
+Instant Dispatcher::LatestStart(Instant deadline, ModelNumber model) const {
+  return deadline == Instant::max() ? deadline : deadline - model_times_.Quickest(model);
+}
+
+}  // namespace tepal::lb

@@ -1,0 +1,56 @@
+#include "balancing/load_balancer/model_work.h"
+
+namespace tepal::lb {
+
+bool EndpointModels::OnBegin(ModelNumber model, Instant now) {
+  if (model == 0) return false;
+  if (work_.size() < model) work_.resize(model);
+  Work& work = work_[model - 1];
+  ++work.in_flight;
+  return work.service.OnBegin(now);
+}
+
+void EndpointModels::OnEnd(ModelNumber model, bool alone, Duration latency, bool answered,
+                           const ModelLoad* load, Instant now) {
+  if (model == 0) return;
+  Work& work = work_[model - 1];
+  --work.in_flight;
+  work.service.OnEnd(alone, latency, answered, now);
+  if (load != nullptr) work.service.OnReport(*load, load->in_flight, work.in_flight, now);
+}
+
+void EndpointModels::OnReport(ModelNumber model, const ModelLoad& load, Instant now) {
+  if (model == 0 || work_.size() < model) return;  // It has not been asked for yet.
+  Work& work = work_[model - 1];
+  work.service.OnReport(load, load.in_flight, work.in_flight, now);
+}
+
+std::optional<double> EndpointModels::Soonest(ModelNumber model, Instant now) const {
+  if (model == 0 || work_.size() < model) return std::nullopt;
+  const Work& work = work_[model - 1];
+  return work.service.Soonest(work.in_flight, now);
+}
+
+void ModelTimes::OnAnswer(ModelNumber model, Duration latency, Instant now) {
+  if (model == 0) return;
+  if (times_.size() < model) times_.resize(model);
+  std::unique_ptr<Times>& times = times_[model - 1];
+  if (times == nullptr) times = std::make_unique<Times>();
+  times->limit.OnAnswer(latency, now);
+  constexpr double kForget = 1.0 / 64;
+  const double took = ToSeconds(latency);
+  const bool slower = times->quickest > 0 && took > times->quickest;
+  times->quickest = slower ? times->quickest + (took - times->quickest) * kForget : took;
+}
+
+std::optional<Duration> ModelTimes::TryTime(ModelNumber model, double expected, Instant now) const {
+  if (model == 0 || times_.size() < model || times_[model - 1] == nullptr) return std::nullopt;
+  return times_[model - 1]->limit.Limit(expected, now);
+}
+
+Duration ModelTimes::Quickest(ModelNumber model) const {
+  if (model == 0 || times_.size() < model || times_[model - 1] == nullptr) return Duration(0);
+  return FromSeconds(times_[model - 1]->quickest);
+}
+
+}  // namespace tepal::lb

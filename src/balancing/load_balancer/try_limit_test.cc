@@ -1,0 +1,51 @@
+#include "balancing/load_balancer/try_limit.h"
+
+#include <gtest/gtest.h>
+
+namespace tepal::lb {
+namespace {
+
+Instant Feed(TryLimit& limit, Duration latency, int count, Instant now) {
+  for (int i = 0; i < count; ++i) limit.OnAnswer(latency, now += 1ms);
+  return now;
+}
+
+TEST(TryLimitTest, NothingIsSaidBeforeEnoughIsKnown) {
+  TryLimit limit;
+  Instant now = Feed(limit, 10ms, TryLimit::kAnswersMin - 1, Instant(5s));
+  EXPECT_EQ(limit.Limit(0, now), std::nullopt);
+  now = Feed(limit, 10ms, 1, now);
+  EXPECT_EQ(limit.Limit(0, now), Duration(TryLimit::kTryTimeMin));
+}
+
+TEST(TryLimitTest, FollowsNearlyTheLongest) {
+  TryLimit limit;
+  Instant now(5s);
+  for (int i = 0; i < 50; ++i) {
+    now = Feed(limit, 100ms, 49, now);
+    now = Feed(limit, 400ms, 1, now);  // Two of a hundred.
+  }
+  EXPECT_NEAR(ToMilliseconds(limit.Limit(0, now).value()), 1600, 1600 * 0.07);
+  // What an endpoint has to do counts as well: it is busy, not frozen.
+  EXPECT_NEAR(ToMilliseconds(limit.Limit(2, now).value()), 8000, 1);
+}
+
+TEST(TryLimitTest, FollowsAModelThatBecomesSlower) {
+  TryLimit limit;
+  Instant now = Feed(limit, 100ms, 1000, Instant(5s));
+  now = Feed(limit, 1s, 100, now);
+  EXPECT_NEAR(ToMilliseconds(limit.Limit(0, now).value()), 4000, 4000 * 0.07);
+}
+
+TEST(TryLimitTest, WhatIsOldIsForgotten) {
+  TryLimit limit;
+  Instant now = Feed(limit, 2s, 1000, Instant(5s));
+  EXPECT_GT(limit.Limit(0, now).value(), 7s);
+  EXPECT_EQ(limit.Limit(0, now + 2 * Duration(TryLimit::kWindow)), std::nullopt);
+  now = Feed(limit, 10ms, 1000, now + Duration(TryLimit::kWindow));
+  now = Feed(limit, 10ms, 1000, now + Duration(TryLimit::kWindow));
+  EXPECT_EQ(limit.Limit(0, now), Duration(TryLimit::kTryTimeMin));
+}
+
+}  // namespace
+}  // namespace tepal::lb
