@@ -14,12 +14,14 @@
 #include "network/http/body_collector.h"
 #include "network/http/grpc.h"
 #include "serving/kserve_wire/model_load.h"
+#include "serving/kserve_wire/proto_fields.h"
 #include "sim/world.h"
 
 namespace tepal::lb {
 namespace {
 
 constexpr const char* kUnary = "/inference.GRPCInferenceService/ModelInfer";
+constexpr const char* kStatistics = "/inference.GRPCInferenceService/ModelStatistics";
 
 // What one server is told to be, and what it has seen.
 struct ServerBook {
@@ -58,6 +60,19 @@ class ModelServer final : public http::RequestHandler {
           },
           gone);
     }
+    if (head.path() == kStatistics) {
+      return std::make_unique<http::GrpcUnaryRequest>(
+          head, sender, 1 << 20,
+          [this, alive, &sender](const Buffer&) {
+            if (book_.frozen) return;
+            std::string model, message;
+            AppendBytesField(model, 1, "rose");
+            AppendVarintField(model, 4, static_cast<uint64_t>(book_.infers));
+            AppendBytesField(message, 1, model);
+            http::GrpcRespond(sender, {Buffer::Copy(message)});
+          },
+          gone);
+    }
     return std::make_unique<http::CollectingRequest>(
         head, 1 << 20, sender,
         [this, alive, &sender, path = std::string(head.path())](const Buffer&) {
@@ -91,6 +106,11 @@ class ModelServer final : public http::RequestHandler {
                          R"(","version":"1","state":"READY"})");
       }
       return Respond(sender, 200, Concat("[", models, "]"));
+    }
+    if (path == "/v2/models/stats") {
+      return Respond(sender, 200,
+                     Concat(R"({"model_stats":[{"name":"rose","version":"1","inference_count":)",
+                            book_.infers, "}]}"));
     }
     const std::string model(
         path.starts_with("/v2/models/") ? path.substr(11, path.find('/', 11) - 11) : "");
@@ -400,6 +420,49 @@ TEST(BalancerModelsSimTest, WhenEverythingIsSlowNothingIsRepeatedForEver) {
   }
   const int tries = scene.books[0].infers + scene.books[1].infers;
   EXPECT_LE(tries, 40 + 5 + 40 / 5 + 2);
+}
+
+TEST(BalancerModelsSimTest, StatisticsAreThoseOfAllReplicas) {
+  ModelScene scene({{"rose"}, {"rose"}, {"rose"}});
+  scene.Infer("rose", 30);
+  const Answer sum = scene.Ask("/v2/models/stats", "", {}, "GET");
+  EXPECT_EQ(sum.status, 200);
+  EXPECT_EQ(sum.text, R"({"model_stats":[{"name":"rose","version":"1","inference_count":30}]})");
+  EXPECT_EQ(sum.headers.Get("tepal-replicas"), "3 of 3");
+  EXPECT_FALSE(sum.headers.Has("tepal-missing"));
+
+  scene.books[1].ready.clear();
+  const Answer index = scene.Ask("/v2/repository/index", "{}");
+  EXPECT_EQ(index.text, R"([{"name":"rose","version":"1","state":"UNAVAILABLE",)"
+                        R"("reason":"READY on 2 of 3 replicas"}])");
+
+  scene.books[1].frozen = true;
+  const Answer part = scene.Ask("/v2/models/stats", "", {}, "GET");
+  EXPECT_EQ(part.status, 200);
+  if (part.headers.Get("tepal-replicas") != "2 of 2") {  // Unless its checks have failed by then.
+    EXPECT_EQ(part.headers.Get("tepal-replicas"), "2 of 3");
+    EXPECT_TRUE(part.headers.Get("tepal-missing")->starts_with("10.0.0.1:2 ("));
+  }
+  const Answer each = scene.Ask("/v2/models/stats?per_replica=true", "", {}, "GET");
+  EXPECT_NE(each.text.find(R"({"endpoint":"10.0.0.1:1","name":"10.0.0.1:1","status":200,)"
+                           R"("answer":{"model_stats":[)"),
+            std::string::npos)
+      << each.text;
+  scene.books[1].frozen = false;
+  scene.world.RunFor(3s);
+  std::string model, expected;
+  AppendBytesField(model, 1, "rose");
+  AppendVarintField(model, 4, 30);
+  AppendBytesField(expected, 1, model);
+  const auto [end, message] = scene.Call(kStatistics, "");
+  EXPECT_TRUE(end.status.ok()) << end.status.message();
+  EXPECT_EQ(message, expected);
+  EXPECT_EQ(end.trailers.Get("tepal-replicas"), "3 of 3");
+  // An error of all of them is passed on.
+  scene.books[1].frozen = false;
+  scene.world.RunFor(3s);
+  EXPECT_EQ(scene.Ask("/v2/models/nettle/stats", "", {}, "GET").status, 404);
+  EXPECT_EQ(scene.balancer->Read().active, 0u);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "balancing/load_balancer/gather.h"
 #include "balancing/load_balancer/proxy_exchange.h"
 #include "network/http/grpc_text.h"
 
@@ -40,6 +41,12 @@ std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead
                                                                http::ResponseSender& sender) {
   shared_->statistics.requests.Add();
   const bool grpc = http::IsGrpcRequest(head);
+  if (!grpc && IsGathered(head)) {
+    return Gather({loop_, *client_, *pool_, shared_->statistics}, std::move(head), sender);
+  }
+  if (grpc && IsGrpcGathered(head.path())) {
+    return GatherGrpc({loop_, *grpc_client_, *pool_, shared_->statistics}, head, sender);
+  }
   const RouteKind route =
       grpc ? ClassifyGrpc(head.path()) : ClassifyRoute(head.method, head.path());
   auto exchange = std::make_shared<ProxyExchange>(*this, std::move(head), sender, route, grpc);

@@ -1,0 +1,177 @@
+// ModelStatistics and RepositoryIndex of every endpoint, over gRPC.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "balancing/load_balancer/gather.h"
+#include "balancing/load_balancer/grpc_terms.h"
+#include "core/base/text.h"
+#include "network/http/grpc.h"
+#include "serving/kserve_wire/replica_messages.h"
+
+namespace tepal::lb {
+
+namespace {
+
+constexpr size_t kAnswerBytesMax = 16u << 20;
+
+struct Replica {
+  std::string endpoint;
+  std::unique_ptr<net::HttpClient::Exchange> exchange;
+  bool over = false;
+  bool said = false;  // The status is the endpoint's own.
+  Status status = Unavailable("no answer in time");
+  Buffer message;
+};
+
+class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
+ public:
+  GrpcGathering(const GatherDoor& door, const http::RequestHead& head, http::ResponseSender& sender)
+      : door_(door),
+        path_(head.path()),
+        authorization_(head.headers.Get("authorization").value_or("")),
+        sender_(&sender),
+        begun_(door.loop.Now()) {
+    door_.statistics.active.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~GrpcGathering() { door_.statistics.active.fetch_sub(1, std::memory_order_relaxed); }
+
+  void Begin(Buffer request) {
+    request_ = std::move(request);
+    for (const auto& endpoint : door_.pool.Read(door_.loop.Now()).endpoints) {
+      if (endpoint.state != EndpointState::kUp) continue;
+      const env::Address& address = endpoint.spec.grpc_address.value_or(endpoint.spec.address);
+      Replica& replica = replicas_.emplace_back();
+      replica.endpoint = address.ToString();
+      if (asked_.size() < kGatherMax) asked_.push_back(address);
+    }
+    if (asked_.empty()) return Respond(Unavailable("no endpoint is available"), {});
+    waiting_ = asked_.size();
+    timer_ = door_.loop.RunAfter(kGatherTimeMax, [self = shared_from_this()] {
+      self->timer_ = 0;
+      self->Answer();
+    });
+    for (size_t i = 0; i < asked_.size(); ++i) Ask(i);
+  }
+
+  void OnReset() {
+    door_.statistics.client_gone.Add();
+    sender_ = nullptr;
+    End();
+  }
+
+ private:
+  void Ask(size_t index) {
+    // What comes within Send comes later: the exchange must stand first.
+    auto receiver = std::make_unique<http::GrpcUnaryResponse>(
+        kAnswerBytesMax,
+        [weak = weak_from_this(), &loop = door_.loop, index](http::GrpcEnd end, Buffer message) {
+          loop.Defer([weak, index, status = std::move(end.status), message = std::move(message)] {
+            if (const auto self = weak.lock()) self->OnAnswer(index, status, message);
+          });
+        });
+    http::RequestHead head = http::MakeGrpcRequest("", path_, kGatherTimeMax);
+    if (!authorization_.empty()) head.headers.Add("authorization", authorization_);
+    Replica& replica = replicas_[index];
+    replica.exchange =
+        door_.client.Send(asked_[index], std::move(head), false, std::move(receiver));
+    BufferList message;
+    if (request_.size() > 0) message.push_back(request_);
+    http::GrpcWrite(replica.exchange->sender(), std::move(message));
+    replica.exchange->sender().Finish();
+  }
+
+  void OnAnswer(size_t index, const Status& status, const Buffer& message) {
+    Replica& replica = replicas_[index];
+    if (sender_ == nullptr || std::exchange(replica.over, true)) return;
+    replica.status = status;
+    replica.message = message;
+    // What the network has done to it is UNAVAILABLE as well.
+    replica.said = status.code() != StatusCode::kUnavailable;
+    if (--waiting_ == 0) Answer();
+  }
+
+  void Answer() {
+    std::vector<std::string_view> good;
+    const Replica* refused = nullptr;
+    for (const Replica& replica : replicas_) {
+      if (replica.status.ok()) good.push_back(replica.message.text());
+      if (!replica.status.ok() && replica.said && refused == nullptr) refused = &replica;
+    }
+    if (good.empty()) {
+      return Respond(refused != nullptr ? refused->status : Unavailable("no endpoint has answered"),
+                     {});
+    }
+    const bool index = path_.ends_with("/RepositoryIndex");
+    Respond(Status(), index ? MergeIndexMessages(good, AsksReadyOnly(request_.text()))
+                            : MergeStatisticsMessages(good));
+  }
+
+  void Respond(const Status& status, const std::string& message) {
+    const auto self = shared_from_this();  // Answering may end the call, and what holds this.
+    http::Headers trailers;
+    size_t answered = 0;
+    std::string missing;
+    for (const Replica& replica : replicas_) {
+      if (replica.status.ok() || replica.said) {
+        ++answered;
+      } else {
+        missing += Concat(missing.empty() ? "" : ", ", replica.endpoint);
+      }
+    }
+    trailers.Add("tepal-replicas", Concat(answered, " of ", replicas_.size()));
+    constexpr size_t kMissingMax = 4096;
+    if (!missing.empty()) trailers.Add("tepal-missing", missing.substr(0, kMissingMax));
+    const int http_status = HttpStatusOfGrpc(status.code());
+    ProxyStatistics& statistics = door_.statistics;
+    statistics.responses[static_cast<size_t>(http_status / 100 - 1)].Add();
+    statistics.latency.Record(ToMicroseconds(door_.loop.Now() - begun_));
+    http::ResponseSender* const sender = std::exchange(sender_, nullptr);
+    if (!status.ok()) {
+      if (http_status >= 500) statistics.failed.Add();
+      http::GrpcRespondError(*sender, status, &trailers);
+    } else {
+      statistics.bytes_sent.Add(message.size());
+      BufferList body;
+      if (!message.empty()) body.push_back(Buffer::Copy(message));
+      http::GrpcRespond(*sender, std::move(body), nullptr, {}, &trailers);
+    }
+    End();
+  }
+
+  void End() {
+    if (timer_ != 0) door_.loop.Cancel(std::exchange(timer_, 0));
+    replicas_.clear();
+  }
+
+  const GatherDoor door_;
+  const std::string path_;
+  const std::string authorization_;
+  http::ResponseSender* sender_;  // Null when the client has its answer, or has gone.
+  const Instant begun_;
+  Buffer request_;
+  std::vector<env::Address> asked_;
+  std::vector<Replica> replicas_;
+  size_t waiting_ = 0;
+  env::EventLoop::TimerId timer_ = 0;
+};
+
+}  // namespace
+
+bool IsGrpcGathered(std::string_view path) {
+  return path == "/inference.GRPCInferenceService/ModelStatistics" ||
+         path == "/inference.GRPCInferenceService/RepositoryIndex";
+}
+
+std::unique_ptr<http::RequestReceiver> GatherGrpc(const GatherDoor& door,
+                                                  const http::RequestHead& head,
+                                                  http::ResponseSender& sender) {
+  auto gathering = std::make_shared<GrpcGathering>(door, head, sender);
+  return std::make_unique<http::GrpcUnaryRequest>(
+      head, sender, kGatherBodyBytesMax,
+      [gathering](Buffer request) { gathering->Begin(std::move(request)); },
+      [gathering](const Status&) { gathering->OnReset(); });
+}
+
+}  // namespace tepal::lb
