@@ -72,7 +72,7 @@ class MetricsApiProcess {
     ASSIGN_OR_RETURN(kube::Client* const client, ClientOf(flags_.kubeconfig));
     ASSIGN_OR_RETURN(
         source_, source_maker_.make({*loop_, runtime::SystemFileSystem(), runtime::SystemClock(),
-                                     *resolver_, random_, *client},
+                                     *resolver_, random_, *client, kinds_},
                                     flags_));
     RETURN_IF_ERROR(StartIdentities());
     objects_ = std::make_unique<cm::ObjectDirectory>(
@@ -260,6 +260,7 @@ class MetricsApiProcess {
   const MetricsApiFlags flags_;
   const SourceMaker source_maker_;
   env::SeededRandom random_;
+  const cm::KindTable kinds_;
   telemetry::MetricsRegistry metrics_;
   std::unique_ptr<runtime::EpollLoop> loop_;
   std::unique_ptr<env::Executor> executor_;

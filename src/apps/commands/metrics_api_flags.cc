@@ -10,22 +10,6 @@
 namespace tepal::commands {
 namespace {
 
-options::FlagSet::Custom GoDuration(Function<void(Duration)> set, std::string default_text) {
-  return {.placeholder = "duration",
-          .default_text = std::move(default_text),
-          .boolean = false,
-          .read = [set = std::move(set)](std::string_view text) mutable -> Status {
-            const auto read = ParseGoDuration(text);
-            if (!read) return Expected("a duration with its units, as 250ms, 30s or 1m30s");
-            set(*read);
-            return {};
-          }};
-}
-
-options::FlagSet::Custom GoDuration(Duration* value) {
-  return GoDuration([value](Duration read) { *value = read; }, options::DurationText(*value));
-}
-
 // "a,b"; what a flag says replaces what was there before its first time.
 options::FlagSet::Custom List(std::vector<std::string>* values) {
   std::string initial;
@@ -43,38 +27,10 @@ options::FlagSet::Custom List(std::vector<std::string>* values) {
 }
 
 void AddSourceFlags(options::FlagSet& set, MetricsApiFlags& flags) {
-  PrometheusFlags& prometheus = flags.prometheus;
-  set.Group("Values from Prometheus");
-  set.Add("config", &prometheus.config,
-          "prometheus-adapter's rules file: which series are which metrics");
-  set.Add("prometheus-url", &prometheus.url, "where Prometheus is");
-  set.Add("metrics-relist-interval", GoDuration(&prometheus.relist_interval),
-          "how often it is asked which series there are");
-  set.Add("metrics-max-age",
-          GoDuration([&prometheus](Duration read) { prometheus.max_age = read; }, ""),
-          "series without a sample for so long are not there (default: the relist interval)");
-  set.Add("prometheus-auth-incluster", &prometheus.auth_in_cluster,
+  AddPrometheusFlags(set, &flags.sources);
+  set.Add("prometheus-auth-incluster", &flags.prometheus_auth_in_cluster,
           "show Prometheus the pod's own token");
-  set.Add("prometheus-auth-config", &prometheus.auth_kubeconfig,
-          "a kubeconfig with what to show Prometheus");
-  set.Add("prometheus-ca-file", &prometheus.ca_file, "the authority of its certificate");
-  set.Add("prometheus-client-tls-cert-file", &prometheus.client_certificate_file,
-          "our certificate for it");
-  set.Add("prometheus-client-tls-key-file", &prometheus.client_key_file, "the key of that");
-  set.Add("prometheus-token-file", &prometheus.token_file, "a bearer token for it");
-  set.Add("prometheus-header", &prometheus.headers, "name=value, sent with each question.");
-  set.Add("prometheus-verb",
-          OneOf<std::string>({{"GET", "GET"}, {"POST", "POST"}}, &prometheus.verb),
-          "how it is asked");
-
-  ScrapeFlags& scrape = flags.scrape;
-  set.Group("Values from pods, without Prometheus");
-  set.Add("scrape-selector", &scrape.selector, "labels of the pods that are asked themselves");
-  set.Add("scrape-namespace", &scrape.name_space, "where they are (default: everywhere)");
-  set.Add("scrape-port", &scrape.port, "of their metrics page");
-  set.Add("scrape-path", &scrape.path, "of their metrics page");
-  set.Add("scrape-interval", GoDuration(&scrape.interval), "how often each is asked");
-
+  AddScrapeFlags(set, &flags.sources);
   set.Group("What is served");
   set.Add("external-metrics", &flags.external, "serve external.metrics.k8s.io too");
   set.Add("count-starting-pods", &flags.count_starting_pods,
@@ -91,7 +47,7 @@ void AddServingFlags(options::FlagSet& set, MetricsApiFlags& flags) {
   set.Add("cert-dir", &flags.cert_dir,
           "where apiserver.crt and apiserver.key are; made there when they are not. Without either "
           "a certificate is made and kept in memory");
-  set.Add("tls-reload-interval", GoDuration(&flags.tls_reload_interval),
+  set.Add("tls-reload-interval", &flags.tls_reload_interval,
           "how often the files are looked at; 0: only on SIGHUP");
   set.Add("http2-max-streams-per-connection",
           Whole(flags.streams_max, 0, 100'000,
@@ -100,9 +56,9 @@ void AddServingFlags(options::FlagSet& set, MetricsApiFlags& flags) {
                 }),
           "0: the default");
   set.Add("max-requests-inflight", &flags.requests_max, "requests in progress; above: 429");
-  set.Add("shutdown-delay-duration", GoDuration(&flags.shutdown_delay),
+  set.Add("shutdown-delay-duration", &flags.shutdown_delay,
           "how long everything is still served, but /readyz, after SIGTERM");
-  set.Add("shutdown-grace-period", GoDuration(&flags.drain_time_max),
+  set.Add("shutdown-grace-period", &flags.drain_time_max,
           "how long requests in progress have after that");
 }
 
@@ -118,7 +74,7 @@ void AddClusterFlags(options::FlagSet& set, MetricsApiFlags& flags) {
           "do not read that ConfigMap: the flags below say whom to trust");
   set.Add("authentication-tolerate-lookup-failure", Indifferent(false),
           "changes nothing: the server starts, and is not ready until it has read it");
-  set.Add("authentication-token-webhook-cache-ttl", GoDuration(&flags.token_keep),
+  set.Add("authentication-token-webhook-cache-ttl", &flags.token_keep,
           "how long a TokenReview is remembered");
   set.Add("client-ca-file", &flags.client_ca_file, "in place of the ConfigMap's");
   set.Add("requestheader-client-ca-file", &flags.requestheader_ca_file,
@@ -130,9 +86,9 @@ void AddClusterFlags(options::FlagSet& set, MetricsApiFlags& flags) {
   set.Add("requestheader-extra-headers-prefix", List(&flags.requestheader_extra),
           "in its requests");
   set.Add("requestheader-uid-headers", List(&flags.requestheader_uid), "in its requests");
-  set.Add("authorization-webhook-cache-authorized-ttl", GoDuration(&flags.allowed_keep),
+  set.Add("authorization-webhook-cache-authorized-ttl", &flags.allowed_keep,
           "how long a yes is remembered");
-  set.Add("authorization-webhook-cache-unauthorized-ttl", GoDuration(&flags.denied_keep),
+  set.Add("authorization-webhook-cache-unauthorized-ttl", &flags.denied_keep,
           "how long a no is remembered");
   set.Add("authorization-always-allow-paths", List(&flags.always_allowed),
           "paths that everybody may read");
@@ -173,10 +129,11 @@ Status Check(const MetricsApiFlags& flags) {
     return InvalidArgument(
         "--authentication-skip-lookup needs --requestheader-client-ca-file or --client-ca-file");
   }
-  if (flags.prometheus.max_age && *flags.prometheus.max_age < flags.prometheus.relist_interval) {
+  const Duration max_age = flags.sources.max_age;
+  if (max_age > Duration(0) && max_age < flags.sources.relist_interval) {
     return InvalidArgument("--metrics-max-age must not be less than --metrics-relist-interval");
   }
-  if (flags.prometheus.auth_in_cluster && !flags.prometheus.auth_kubeconfig.empty()) {
+  if (flags.prometheus_auth_in_cluster && !flags.sources.prometheus_auth_config.empty()) {
     return InvalidArgument(
         "--prometheus-auth-incluster and --prometheus-auth-config: expected one of them");
   }
@@ -184,30 +141,6 @@ Status Check(const MetricsApiFlags& flags) {
 }
 
 }  // namespace
-
-std::optional<Duration> ParseGoDuration(std::string_view text) {
-  if (text == "0") return Duration(0);
-  constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
-  if (text.empty()) return std::nullopt;
-  double sum = 0;
-  while (!text.empty()) {
-    const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    const auto number = ParseNumber<double>(text.substr(0, digits));
-    if (!number) return std::nullopt;
-    text.remove_prefix(digits);
-    const size_t letters = std::min(text.find_first_of("0123456789."), text.size());
-    const auto* const unit =
-        std::find_if(std::begin(kUnits), std::end(kUnits),
-                     [&](const auto& one) { return one.first == text.substr(0, letters); });
-    if (unit == std::end(kUnits)) return std::nullopt;
-    sum += *number * unit->second;
-    text.remove_prefix(letters);
-  }
-  constexpr double kMax = 9.2e18;
-  if (sum > kMax) return std::nullopt;
-  return Duration(static_cast<int64_t>(sum));
-}
 
 options::FlagSet MakeMetricsApiFlags(MetricsApiFlags& flags) {
   options::FlagSet set(

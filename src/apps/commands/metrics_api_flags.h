@@ -4,40 +4,18 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/base/time.h"
 #include "core/options/flags.h"
+#include "scaling/custom_metrics/source_flags.h"
 
 namespace tepal::commands {
 
-// A Prometheus server and what to ask it.
-struct PrometheusFlags {
-  std::string config;  // prometheus-adapter's rules file; empty: no Prometheus is asked.
-  std::string url = "https://localhost";
-  bool auth_in_cluster = false;
-  std::string auth_kubeconfig, ca_file, client_certificate_file, client_key_file, token_file;
-  std::vector<std::string> headers;  // "name=value".
-  std::string verb = "GET";
-  Duration relist_interval = 600s;
-  std::optional<Duration> max_age;  // Empty: the relist interval.
-};
-
-// Pods that are asked directly.
-struct ScrapeFlags {
-  std::string selector;    // Empty: none are.
-  std::string name_space;  // Empty: all of them.
-  uint16_t port = 8002;
-  std::string path = "/metrics";
-  Duration interval = 1s;
-};
-
 struct MetricsApiFlags {
-  PrometheusFlags prometheus;
-  ScrapeFlags scrape;
+  custom_metrics::SourceFlags sources;
+  bool prometheus_auth_in_cluster = false;
   bool external = false;
   bool count_starting_pods = false;
 
@@ -67,8 +45,5 @@ struct MetricsApiFlags {
 };
 
 options::FlagSet MakeMetricsApiFlags(MetricsApiFlags& flags);
-
-// As Go writes durations: "1h15m30.918s", "500ms", "0".
-std::optional<Duration> ParseGoDuration(std::string_view text);
 
 }  // namespace tepal::commands

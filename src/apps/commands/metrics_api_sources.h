@@ -24,6 +24,7 @@ struct SourceWorld {
   net::Resolver& resolver;
   env::Random& random;
   kube::Client& client;
+  const custom_metrics::KindTable& kinds;
 };
 
 // Where the values of a program come from.

@@ -75,11 +75,16 @@ std::optional<bool> ParseBool(std::string_view text) {
 
 std::optional<Duration> ParseDuration(std::string_view text) {
   if (text == "0") return Duration::zero();
-  const size_t unit_begin = UnitBegin(text);
-  const Unit* unit = FindUnit(kTimeUnits, text.substr(unit_begin));
-  const auto number = ParseNumber<double>(text.substr(0, unit_begin));
-  if (unit == nullptr || !number) return std::nullopt;
-  const double nanoseconds = *number * static_cast<double>(unit->size);
+  double nanoseconds = 0;
+  do {
+    const size_t unit_begin = UnitBegin(text);
+    const size_t end = std::min(text.find_first_of("0123456789.", unit_begin), text.size());
+    const Unit* unit = FindUnit(kTimeUnits, text.substr(unit_begin, end - unit_begin));
+    const auto number = ParseNumber<double>(text.substr(0, unit_begin));
+    if (unit == nullptr || !number) return std::nullopt;
+    nanoseconds += *number * static_cast<double>(unit->size);
+    text.remove_prefix(end);
+  } while (!text.empty());
   if (nanoseconds >= static_cast<double>(std::numeric_limits<int64_t>::max())) return std::nullopt;
   return Duration(static_cast<int64_t>(nanoseconds + 0.5));
 }

@@ -24,7 +24,7 @@ inline constexpr std::string_view kBytesExpected = "a byte count, as 1048576, 64
 // tritonserver's words in any case: true, 1, on and false, 0, off; also yes and no.
 std::optional<bool> ParseBool(std::string_view text);
 
-// A number and ns, us, ms, s, m or h: "1.5s". Not negative. Without a unit only "0".
+// Numbers, each with ns, us, ms, s, m or h: "1.5s", "1h30m". Not negative. Without a unit only "0".
 std::optional<Duration> ParseDuration(std::string_view text);
 std::string DurationText(Duration duration);
 

@@ -26,6 +26,8 @@ TEST(ValuesTest, Durations) {
   EXPECT_EQ(ParseDuration("2h"), 7200s);
   EXPECT_EQ(ParseDuration("7us"), 7us);
   EXPECT_EQ(ParseDuration("9ns"), 9ns);
+  EXPECT_EQ(ParseDuration("1h1m1.5s"), 3661500ms);
+  EXPECT_EQ(ParseDuration("10m0s"), 600s);
   EXPECT_EQ(ParseDuration("0"), 0s);
   for (const char* text : {"", "5", "ms", "-1s", "1 s", "1d", "1.2.3s", "1e3s", "99999999999h"}) {
     EXPECT_EQ(ParseDuration(text), std::nullopt) << text;
