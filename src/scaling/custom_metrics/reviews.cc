@@ -47,7 +47,7 @@ struct Reviews::State : std::enable_shared_from_this<State> {
       return;
     }
     question->done(
-        Unavailable(Concat("asking the API server for a ", question->kind.resource.plural, ": ",
+        Unavailable(Concat("asking the API server (", question->kind.resource.plural, "): ",
                            answer.status.message())));
   }
 
