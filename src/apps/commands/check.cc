@@ -5,6 +5,7 @@
 
 #include "apps/commands/commands.h"
 #include "apps/diagnosis/check_manifests.h"
+#include "apps/diagnosis/fix_manifests.h"
 #include "core/base/text.h"
 #include "core/options/flags.h"
 #include "core/runtime/runtime.h"
@@ -19,6 +20,9 @@ constexpr uint64_t kFileBytesMax = options::kYamlBytesMax;
 
 struct ManifestFlags {
   bool json = false;
+  bool fix = false;
+  std::string out;
+  diagnosis::FixOptions options;
 };
 
 options::FlagSet Flags(ManifestFlags& flags) {
@@ -30,7 +34,19 @@ options::FlagSet Flags(ManifestFlags& flags) {
       "Exit code: 0 when nothing is wrong, 1 when there is an error or a warning, 2 for a wrong "
       "command line or a file that cannot be read.");
   set.Add("json", &flags.json, "One JSON object with every finding.");
+  set.Group("Putting it right");
+  set.Add("fix", &flags.fix,
+          "writes the files as they should be: in place, or below --out; what only a person can "
+          "know is said");
+  set.Add("out", &flags.out, "the folder that --fix writes all files to, by their names");
+  set.Add("image", &flags.options.image, "in place of servers and adapters that cannot be pulled");
+  set.Add("prometheus-url", &flags.options.prometheus_url, "where an adapter was given none");
+  set.Add("models-claim", &flags.options.models_claim,
+          "the PersistentVolumeClaim where a volume does not say where its files are");
+  set.Add("models-nfs", &flags.options.models_nfs, "SERVER:/PATH, instead of the claim");
   set.Example("tepal check manifests deploy/", "every file of a folder, and how they fit together");
+  set.Example("tepal check manifests --fix --out fixed/ recipe/",
+              "the recipe, for a cluster of today");
   set.Example("helm template . | tepal check manifests -", "what a chart is rendered to");
   return set;
 }
@@ -105,9 +121,59 @@ void Print(const std::vector<diagnosis::Finding>& findings, size_t files, bool j
               diagnosis::CountText(findings).c_str());
 }
 
+std::string_view FileName(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+// All files below `out` by their names, or those that changed in place.
+Status WriteFixed(const diagnosis::FixResult& result, const std::string& out) {
+  env::FileSystem& files = runtime::SystemFileSystem();
+  std::map<std::string, std::string> source_of;
+  if (!out.empty()) {
+    for (const diagnosis::FixedFile& file : result.files) {
+      const auto [first, is_new] = source_of.emplace(FileName(file.path), file.path);
+      if (!is_new) {
+        return InvalidArgument(Concat("--out: ", first->second, " and ", file.path,
+                                      " have one name; give one folder after the other"));
+      }
+    }
+    RETURN_IF_ERROR(files.MakeDirectories(out));
+  }
+  for (const diagnosis::FixedFile& file : result.files) {
+    if (file.path == "-") {
+      std::fputs(file.text.c_str(), stdout);
+    } else if (!out.empty()) {
+      RETURN_IF_ERROR(files.Replace(Concat(out, "/", FileName(file.path)), file.text));
+    } else if (file.changed) {
+      RETURN_IF_ERROR(files.Replace(file.path, file.text));
+    }
+  }
+  return Status();
+}
+
 int Fail(const Status& status) {
   std::fprintf(stderr, "tepal check manifests: %s\n", status.message().c_str());
   return kExitWrong;
+}
+
+// Writes, and says what is still at fault in what was written.
+int Fix(const std::vector<diagnosis::InputFile>& inputs, const ManifestFlags& flags) {
+  const diagnosis::FixResult result = diagnosis::FixManifests(inputs, flags.options);
+  if (const Status written = WriteFixed(result, flags.out); !written.ok()) return Fail(written);
+  std::vector<diagnosis::InputFile> fixed;
+  for (const diagnosis::FixedFile& file : result.files) {
+    fixed.push_back({file.path, file.text});
+    if (file.changed) {
+      std::fprintf(stderr, "%s: %s\n", file.path.c_str(), file.added ? "new" : "changed");
+    }
+  }
+  for (const std::string& remark : result.remarks)
+    std::fprintf(stderr, "note: %s\n", remark.c_str());
+  const std::vector<diagnosis::Finding> left = diagnosis::CheckManifests(fixed);
+  const bool to_standard_output = inputs.size() == 1 && inputs[0].path == "-";
+  if (!to_standard_output) Print(left, fixed.size(), flags.json);
+  return diagnosis::HasFaults(left) ? kExitFindings : kExitClean;
 }
 
 int CheckManifests(Arguments words) {
@@ -116,8 +182,10 @@ int CheckManifests(Arguments words) {
   std::vector<std::string> paths;
   if (const auto exit_code = options::ParseOrExplain(set, words, paths)) return *exit_code;
   if (paths.empty()) return Fail(InvalidArgument("expected files or folders"));
+  if (!flags.fix && !flags.out.empty()) return Fail(InvalidArgument("--out: expected with --fix"));
   const auto inputs = InputReader().Read(paths);
   if (!inputs.ok()) return Fail(inputs.status());
+  if (flags.fix) return Fix(*inputs, flags);
   const std::vector<diagnosis::Finding> findings = diagnosis::CheckManifests(*inputs);
   Print(findings, inputs->size(), flags.json);
   return diagnosis::HasFaults(findings) ? kExitFindings : kExitClean;

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "apps/diagnosis/check_manifests.h"
+#include "apps/diagnosis/fix_manifests.h"
 #include "core/base/text.h"
 
 namespace tepal::diagnosis {
@@ -100,6 +101,21 @@ TEST(RecipeTest, EveryFaultIsFound) {
   }
   EXPECT_EQ(prose, (std::set<std::string>{"blank", "file-name", "permissive-binding"}));
   EXPECT_THAT(found, ::testing::IsSubsetOf({"nginxplus-rc.yml:19 not-restricted"}));
+}
+
+TEST(RecipeTest, PutRightItHasNoFault) {
+  const std::vector<InputFile> files = Recipe();
+  if (files.empty()) GTEST_SKIP() << "TEPAL_RECIPE is not set";
+  std::vector<InputFile> fixed;
+  for (const FixedFile& file : FixManifests(files, {}).files)
+    fixed.push_back({file.path, file.text});
+  std::string left;
+  for (const Finding& finding : CheckManifests(fixed)) {
+    if (finding.severity != Severity::kNote) left += FindingText(finding);
+  }
+  EXPECT_EQ(left, "");
+  for (const FixedFile& file : FixManifests(fixed, {}).files)
+    EXPECT_FALSE(file.changed) << file.path;
 }
 
 }  // namespace
