@@ -28,6 +28,8 @@ constexpr Subcommand kSubcommands[] = {
     {"check", tepal::commands::RunCheck, "what is wrong with Kubernetes manifests, and what to do"},
     {"explain", tepal::commands::RunExplain,
      "what a HorizontalPodAutoscaler sees, would do now, and why"},
+    {"doctor", tepal::commands::RunDoctor,
+     "what is wrong with a cluster and with this machine, and what to do"},
     {"infer", tepal::commands::RunInfer, "classify photos: class, probability, latency"},
     {"metrics-api", tepal::commands::RunMetricsApi,
      "custom and external metrics for the HPA; takes prometheus-adapter's flags and rules file"},

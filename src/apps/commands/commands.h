@@ -21,6 +21,7 @@ int RunMig(Arguments arguments);         // MIG partitions of the GPUs.
 int RunBench(Arguments arguments);       // The load generator.
 int RunCheck(Arguments arguments);       // Faults of manifests.
 int RunExplain(Arguments arguments);     // What an autoscaler sees and would do.
+int RunDoctor(Arguments arguments);      // What is wrong with a cluster and with this machine.
 int RunMetricsApi(Arguments arguments);  // The metrics APIs of Kubernetes, for the HPA.
 
 }  // namespace tepal::commands
