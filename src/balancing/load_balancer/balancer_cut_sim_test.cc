@@ -6,6 +6,7 @@
 
 #include "balancing/load_balancer/testing/cutting_relay.h"
 #include "balancing/load_balancer/testing/grpc_scene.h"
+#include "serving/kserve_wire/proto_fields.h"
 
 namespace tepal::lb {
 namespace {
@@ -15,6 +16,7 @@ struct What {
   std::string method = "POST";
   bool repeatable = true;         // The answer must come whatever happens.
   bool answers_in_parts = false;  // Unless some of it has been passed on.
+  std::string message = "twenty bytes of text";
 };
 
 struct Outcome {
@@ -24,8 +26,6 @@ struct Outcome {
   std::string got;
   int executed = 0;
 };
-
-constexpr char kMessage[] = "twenty bytes of text";
 
 Outcome Run(const What& what, const CuttingRelay::Cut& cut) {
   Balancer::Options options;
@@ -44,14 +44,14 @@ Outcome Run(const What& what, const CuttingRelay::Cut& cut) {
   if (what.path == kStreaming) {
     scene.client_loop->Post([&] {
       stream = scene.Open();
-      stream->Write(kMessage);
+      stream->Write(what.message);
       stream->exchange->sender().Finish();
     });
     scene.world.RunFor(1us);
     scene.world.RunUntil([&] { return stream != nullptr; }, 1s);
     book = stream->book;
   } else {
-    book = scene.Call(what.path, kMessage, std::nullopt, what.method);
+    book = scene.Call(what.path, what.message, std::nullopt, what.method);
   }
   scene.Finish();
   Outcome outcome{relay.has_cut(), relay.passed(cut.answers), book->status, book->got, 0};
@@ -72,7 +72,7 @@ void CutEverywhere(const What& what) {
         const Outcome outcome = Run(what, {answers, after, orderly});
         EXPECT_TRUE(outcome.cut || after == whole);
         if (outcome.status.ok()) {
-          EXPECT_EQ(outcome.got, kMessage);
+          EXPECT_EQ(outcome.got, what.message);
         } else {
           ++failed;
         }
@@ -99,6 +99,19 @@ TEST(BalancerCutSimTest, GenerateStream) {
 }
 TEST(BalancerCutSimTest, Other) {
   CutEverywhere({.path = "/other", .method = "PUT", .repeatable = false});
+}
+// The model's state would change twice.
+TEST(BalancerCutSimTest, Sequence) {
+  CutEverywhere({.path = kInferRoute,
+                 .repeatable = false,
+                 .message = R"({"parameters":{"sequence_id":7,"sequence_start":true}})"});
+  std::string id, parameter, message;
+  AppendVarintField(id, 2, 7);
+  AppendBytesField(parameter, 1, "sequence_id");
+  AppendBytesField(parameter, 2, id);
+  AppendBytesField(message, 1, "flower");
+  AppendBytesField(message, 4, parameter);
+  CutEverywhere({.path = kUnary, .repeatable = false, .message = message});
 }
 TEST(BalancerCutSimTest, ModelInfer) { CutEverywhere({.path = kUnary}); }
 TEST(BalancerCutSimTest, ModelStreamInfer) {
