@@ -19,6 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import certificates  # noqa: E402
+from name_server import NameServer  # noqa: E402
 from node import CGROUPS, Node  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -40,6 +41,7 @@ class Cluster:
         self.extra = {"apiserver": apiserver, "controller_manager": controller_manager}
         self.nodes = [Node(self, number + 1) for number in range(nodes)]
         self.processes = {}
+        self.name_server = None
         self.mount_points = []
 
     def __enter__(self):
@@ -49,6 +51,7 @@ class Cluster:
             self._enter_network()
             self._make_certificates()
             self._start_control_plane()
+            self.name_server = NameServer(self.address, self.server, self.authority.certificate, self.pki / "admin.crt", self.pki / "admin.key")
             for node in self.nodes:
                 node.start()
             self.wait(lambda: sum(self.ready(node) for node in self.items("nodes")) == self.node_count, "the nodes are ready", 120)
@@ -62,6 +65,8 @@ class Cluster:
     def __exit__(self, *_):
         for node in self.nodes:
             node.stop()
+        if self.name_server:
+            self.name_server.stop()
         for name in reversed(list(self.processes)):  # etcd last: the API server says goodbye to it.
             process = self.processes.pop(name)
             process.terminate()

@@ -15,6 +15,11 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = REPOSITORY / os.environ.get("TEPAL_BUILD", "build/release")
 
 
+# The HorizontalPodAutoscaler's, for tests; TEPAL_HPA_TIMINGS=stock leaves Kubernetes' own (15 s, 300 s).
+QUICK_AUTOSCALER = ["--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
+                    "--horizontal-pod-autoscaler-cpu-initialization-period=1s"]
+
+
 class KubernetesTest(unittest.TestCase):
     """`self.cluster`: brought up by the first class that asks, taken down by run.py after the last."""
     shared = None
@@ -22,7 +27,8 @@ class KubernetesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if KubernetesTest.shared is None:
-            cluster = Cluster(nodes=2)
+            stock = os.environ.get("TEPAL_HPA_TIMINGS") == "stock"
+            cluster = Cluster(nodes=2, controller_manager=[] if stock else QUICK_AUTOSCALER)
             folder = cluster.folder / "images"
             folder.mkdir()
             cluster.images += [images.pause(folder), images.busybox(folder, cluster.tools)]

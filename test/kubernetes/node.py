@@ -191,6 +191,8 @@ containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 imageServiceEndpoint: unix:///run/containerd/containerd.sock
 volumePluginDir: {self.folder}/volume-plugins
 resolvConf: ""
+clusterDNS: [{cluster.address}]
+clusterDomain: cluster.local
 healthzBindAddress: 127.0.0.1
 nodeStatusUpdateFrequency: 2s
 syncFrequency: 5s
