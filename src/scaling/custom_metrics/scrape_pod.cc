@@ -1,5 +1,7 @@
 #include "scaling/custom_metrics/scrape_pod.h"
 
+#include <algorithm>
+
 #include "core/base/text.h"
 #include "network/kube/api.h"
 
@@ -80,6 +82,28 @@ bool IsNumeric(const env::Address& address) {
          std::string::npos;
 }
 
+// The members of `from` that are listed, as they are.
+json::Value::Object Only(const json::Value* from, std::initializer_list<std::string_view> names) {
+  json::Value::Object kept;
+  if (from == nullptr || from->AsObject() == nullptr) return kept;
+  for (const auto& [name, value] : *from->AsObject()) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) kept.emplace_back(name, value);
+  }
+  return kept;
+}
+
+json::Value PortsOf(const json::Value& object) {
+  json::Value::Array kept;
+  if (const json::Value::Array* containers = ListAt(object, "spec", "containers")) {
+    for (const json::Value& container : *containers) {
+      kept.emplace_back(Only(&container, {"ports"}));
+    }
+  }
+  json::Value::Object spec;
+  spec.emplace_back("containers", json::Value(std::move(kept)));
+  return json::Value(std::move(spec));
+}
+
 }  // namespace
 
 Result<PortRule> PortRule::Parse(std::string_view text) {
@@ -120,6 +144,23 @@ std::optional<ScrapePod> ReadPod(const json::Value& object, const PortRule& port
   }
   ReadOwners(object, pod);
   return pod;
+}
+
+json::Value TrimPod(const json::Value& object, const PortRule& port) {
+  const json::Value* from = object.Find("metadata");
+  json::Value::Object metadata = Only(from, {"name", "namespace", "uid", "resourceVersion",
+                                             "deletionTimestamp", "labels", "ownerReferences"});
+  if (const std::string* text = kube::AnnotationOf(object, port.annotation)) {
+    json::Value::Object annotations;
+    annotations.emplace_back(port.annotation, json::Value(*text));
+    metadata.emplace_back("annotations", json::Value(std::move(annotations)));
+  }
+  json::Value::Object trimmed;
+  trimmed.emplace_back("metadata", json::Value(std::move(metadata)));
+  if (!port.name.empty()) trimmed.emplace_back("spec", PortsOf(object));
+  trimmed.emplace_back("status",
+                       json::Value(Only(object.Find("status"), {"phase", "podIP", "conditions"})));
+  return json::Value(std::move(trimmed));
 }
 
 Result<ScrapePod> ParseStaticPod(std::string_view text) {

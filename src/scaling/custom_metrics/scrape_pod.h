@@ -46,6 +46,10 @@ struct ScrapePod {
 // Nothing for what is no pod.
 std::optional<ScrapePod> ReadPod(const json::Value& object, const PortRule& port);
 
+// `object` without what ReadPod does not look at: a pod is ten kilobytes and more, and a copy of
+// each is kept.
+json::Value TrimPod(const json::Value& object, const PortRule& port);
+
 // "NAMESPACE/POD=HOST:PORT[,LABEL=VALUE]…", always ready.
 Result<ScrapePod> ParseStaticPod(std::string_view text);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "network/kube/api.h"
+
 namespace tepal::custom_metrics {
 namespace {
 
@@ -44,6 +46,25 @@ TEST(ScrapePod, FindsThePortInThreeWays) {
   EXPECT_EQ(Read(kPod, "nope").address, std::nullopt);
   for (const char* bad : {"", "0", "65536", "annotation:"}) {
     EXPECT_FALSE(PortRule::Parse(bad).ok()) << bad;
+  }
+}
+
+TEST(ScrapePod, ATrimmedPodReadsTheSame) {
+  const auto whole =
+      json::Parse(Replaced(kPod, R"("annotations":{)", R"("annotations":{"a":"b",)"));
+  for (const char* text : {"8002", "metrics", "annotation:prometheus.io/port"}) {
+    const PortRule port = *PortRule::Parse(text);
+    const json::Value trimmed = TrimPod(*whole, port);
+    const auto pod = ReadPod(trimmed, port);
+    ASSERT_TRUE(pod.has_value()) << text;
+    EXPECT_EQ(pod->address, ReadPod(*whole, port)->address) << text;
+    EXPECT_EQ(pod->key(), "default/flower-6f-x");
+    EXPECT_EQ(pod->uid, "u1");
+    EXPECT_EQ(pod->labels.size(), 2u);
+    EXPECT_EQ(pod->owners.size(), 2u);
+    EXPECT_TRUE(pod->counts());
+    EXPECT_EQ(kube::AnnotationOf(trimmed, "a"), nullptr);
+    EXPECT_EQ(trimmed.Find("spec") != nullptr, port.name == "metrics");
   }
 }
 

@@ -62,6 +62,7 @@ ScrapeSource::~ScrapeSource() = default;
 
 void ScrapeSource::Watch(kube::Client& client, env::Random& random, const Selection& selection) {
   const auto watch = [&](const std::vector<std::string>& namespaces, const std::string& labels,
+                         const PortRule& port,
                          void (ScrapeSource::*on_change)(const kube::Change&)) {
     const std::vector<std::string> all = {""};
     for (const std::string& name_space : namespaces.empty() ? all : namespaces) {
@@ -76,14 +77,15 @@ void ScrapeSource::Watch(kube::Client& client, env::Random& random, const Select
            .on_trouble =
                [](const Status& why) {
                  telemetry::LogWarning(Concat("watching pods: ", why.message()));
-               }});
+               },
+           .keep = [&port](json::Value pod) { return TrimPod(pod, port); }});
     }
   };
-  watch(selection.namespaces, selection.labels, &ScrapeSource::OnPod);
+  watch(selection.namespaces, selection.labels, options_.port, &ScrapeSource::OnPod);
   if (selection.balancer_labels.empty()) return;
   watch(
       selection.balancer_namespaces.empty() ? selection.namespaces : selection.balancer_namespaces,
-      selection.balancer_labels, &ScrapeSource::OnBalancer);
+      selection.balancer_labels, options_.balancer_port, &ScrapeSource::OnBalancer);
 }
 
 void ScrapeSource::AddPod(ScrapePod pod) {
