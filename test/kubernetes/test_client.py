@@ -11,6 +11,7 @@ class ClientTest(harness.KubernetesTest):
 
     def test_every_kind_of_request(self):
         self.cluster.kubectl("create", "deployment", "scaled", "--image=local.test/busybox:1", "--replicas=0")
+        self.addCleanup(self.cluster.kubectl, "delete", "deployment", "scaled", "--ignore-not-found")
         done = subprocess.run([harness.BUILD / "bin/kubernetes_api_probe", self.cluster.admin, "cases"], capture_output=True,
                               text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
