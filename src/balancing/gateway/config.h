@@ -55,6 +55,14 @@ struct TriesConfig {
   bool operator==(const TriesConfig&) const = default;
 };
 
+// Who may use a pool; one of the files at least.
+struct AuthConfig {
+  std::string tokens_file;    // Lines of "NAME TOKEN".
+  std::string jwt_keys_file;  // A JWK set.
+  lb::JwtRules jwt_rules;
+  bool operator==(const AuthConfig&) const = default;
+};
+
 struct PoolConfig {
   std::string name;
   std::vector<EndpointConfig> endpoints;
@@ -64,6 +72,7 @@ struct PoolConfig {
   lb::Dispatcher::Options pool;
   std::optional<lb::HashKey> hash_key;  // With policy hash.
   TriesConfig tries;
+  std::optional<AuthConfig> auth;                           // Absent: everybody may.
   std::optional<net::TlsSource::ServerFiles> client_tls;    // For listeners with TLS.
   std::optional<net::TlsSource::ClientFiles> endpoint_tls;  // Given: endpoints speak TLS.
 };

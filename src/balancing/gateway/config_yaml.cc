@@ -153,6 +153,24 @@ void ReadEndpointTls(YamlReader& pool, std::optional<net::TlsSource::ClientFiles
   }
 }
 
+void ReadAuth(YamlReader& pool, std::optional<AuthConfig>& auth) {
+  if (!pool.Has("auth")) return;
+  YamlReader section = pool.Section("auth");
+  auth.emplace();
+  section.Text("tokens_file", &auth->tokens_file);
+  YamlReader jwt = section.Section("jwt");
+  jwt.Text("keys_file", &auth->jwt_keys_file);
+  jwt.Text("issuer", &auth->jwt_rules.issuer);
+  jwt.Text("audience", &auth->jwt_rules.audience);
+  jwt.Time("leeway", &auth->jwt_rules.leeway);
+  if (auth->jwt_rules.leeway < 0ns || auth->jwt_rules.leeway > 3600s) {
+    jwt.Fail("leeway", options::DurationText(auth->jwt_rules.leeway), "from 0s to 1h");
+  }
+  if (auth->tokens_file.empty() && auth->jwt_keys_file.empty()) {
+    section.Fail("tokens_file", "neither it nor jwt.keys_file", "at least one of them");
+  }
+}
+
 void ReadService(YamlReader section, discovery::KubeService& service) {
   using Family = discovery::KubeService::Family;
   section.Text("namespace", &service.name_space);
@@ -209,6 +227,7 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
   ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
   ReadClientTls(section, pool.client_tls);
   ReadEndpointTls(section, pool.endpoint_tls);
+  ReadAuth(section, pool.auth);
   section.Flag("allow_replica_changes", &pool.tries.allow_replica_changes);
   YamlReader queue = section.Section("queue");
   queue.Int("size_max", &pool.pool.queue_size_max, 0, kCountMax);

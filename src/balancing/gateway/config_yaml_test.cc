@@ -59,6 +59,7 @@ pools:
                    fails: 3, passes: 2, jitter: 3s, statuses: '!500-599', body: '!~ down',
                    headers: [server, '!x-old', 'a = b']}
     hash: {key: 'header:X-User+model', bound: 1.25}
+    auth: {tokens_file: users, jwt: {keys_file: jwks.json, issuer: i, audience: a, leeway: 5s}}
     ejection: {enabled: false, failures: 4, errors: 6, time_base: 1s, time_max: 10s, forgive_after: 20s,
                share_max: 0.25, panic_share: 0.75}
     retries: {share: 0.1, tokens_start: 5, tokens_max: 50, active_min: 1, try_time_max: 3s, tries_max: 2,
@@ -109,6 +110,12 @@ kubernetes: {kubeconfig: kube.yaml, context: c}
   ASSERT_TRUE(pool.hash_key.has_value());
   EXPECT_EQ(pool.hash_key->parts().size(), 2u);
   EXPECT_EQ(pool.pool.hash_bound, 1.25);
+  ASSERT_TRUE(pool.auth.has_value());
+  EXPECT_EQ(pool.auth->tokens_file, "users");
+  EXPECT_EQ(pool.auth->jwt_keys_file, "jwks.json");
+  EXPECT_EQ(pool.auth->jwt_rules.issuer, "i");
+  EXPECT_EQ(pool.auth->jwt_rules.audience, "a");
+  EXPECT_EQ(pool.auth->jwt_rules.leeway, 5s);
   const lb::Ejection::Options& ejection = pool.pool.ejection;
   EXPECT_FALSE(ejection.enabled);
   EXPECT_EQ(ejection.failures, 4u);
@@ -193,7 +200,7 @@ pools:
     health_check: {path: ready, interval: 0s}
     ejection: {time_base: 5s, time_max: 1s}
     retries: {tries_max: 0, replay_bytes_max: 8MiB, replay_total_bytes_max: 1MiB}
-  grpc: {kubernetes: {namespace: A}}
+  grpc: {kubernetes: {namespace: A}, auth: {}}
 threads: -1
 )");
   EXPECT_THAT(error, HasSubstr("balance.yaml:2: field 'listeners[0].address': got 'localhost:80'"));
@@ -217,6 +224,7 @@ threads: -1
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.tries_max': got '0'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.replay_total_bytes_max'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.grpc.kubernetes.service'"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.grpc.auth"));
   EXPECT_THAT(error, HasSubstr("field 'pools.grpc.kubernetes.namespace': got 'A'"));
   EXPECT_THAT(error, HasSubstr("balance.yaml:16: field 'threads': got '-1'"));
 }

@@ -74,16 +74,18 @@ Status Gateway::AddPool(const PoolConfig& config) {
     options.proxy.client.tls = std::move(tls.endpoints);
   }
   auto pool = std::make_unique<RunningPool>();
+  const discovery::FileWatch::World files{*world_.loops.front(), world_.executor, world_.files};
+  if (config.auth.has_value()) {
+    ASSIGN_OR_RETURN(pool->auth, AuthFiles::New(files, *config.auth, world_.seed)
+                                     .WithContext(Concat("auth of pool '", config.name, "'")));
+    options.proxy.access = pool->auth->source();
+  }
   pool->number = ++pools_made_;
   pool->name = config.name;
   pool->balancer = std::make_unique<lb::Balancer>(world_.loops, std::move(options),
                                                   world_.seed + (pool->number << 32));
   pool->endpoints = std::make_unique<PoolEndpoints>(
-      PoolEndpoints::World{*pool->balancer,
-                           *dns_,
-                           {*world_.loops.front(), world_.executor, world_.files},
-                           config_.dns.ip6,
-                           kube_now_});
+      PoolEndpoints::World{*pool->balancer, *dns_, files, config_.dns.ip6, kube_now_});
   admin_->subject().pools.push_back({config.name, pool->balancer.get(), false});
   pools_.push_back(std::move(pool));
   return {};

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "balancing/gateway/auth_files.h"
 #include "balancing/gateway/config.h"
 #include "balancing/gateway/name_lookups.h"
 #include "balancing/gateway/pool_endpoints.h"
@@ -69,6 +70,7 @@ class Gateway {
   struct RunningPool {
     uint64_t number;  // Never used again.
     std::string name;
+    std::unique_ptr<AuthFiles> auth;  // May be null.
     std::unique_ptr<lb::Balancer> balancer;
     std::unique_ptr<PoolEndpoints> endpoints;  // Goes before the balancer.
   };

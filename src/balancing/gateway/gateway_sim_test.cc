@@ -124,7 +124,9 @@ class Scene {
       return kube::Client::New(*loops_[0], {files_, world_.clock(), names_}, access, {});
     };
     gateway_ = std::make_unique<Gateway>(std::move(world), Config(yaml));
-    EXPECT_TRUE(gateway_->Start([](const net::HostPort&) { return NotFound("no names"); }).ok());
+    const Status started =
+        gateway_->Start([this](const net::HostPort& name) { return names_.LookUp(name); });
+    EXPECT_TRUE(started.ok()) << started.message();
     world_.RunFor(1s);
   }
 
@@ -328,6 +330,49 @@ admin: {enabled: false}
   EXPECT_EQ(listed(), "pod-2");
   EXPECT_THAT(scene.Reload(kOne), HasSubstr("endpoints: 1 added, 0 removed"));
   EXPECT_THAT(listed(), HasSubstr("10.0.0.1:1"));
+}
+
+TEST(GatewaySimTest, ATokenIsWantedWhereItIsSwitchedOn) {
+  constexpr char kAuth[] = R"(
+listeners: [{address: "127.0.0.1:80"}]
+pools: {a: {endpoints: [{address: "10.0.0.1:1"}], auth: {tokens_file: users}}}
+admin: {enabled: false}
+)";
+  Scene scene(1, kOne);
+  scene.files_.Write("users", "ann 0123456789abcdef");
+  scene.Restart(kAuth);
+  const auto status = [&](const std::string& token, const std::string& target) {
+    http::RequestHead head;
+    head.method = "GET";
+    head.target = target;
+    head.scheme = "http";
+    if (!token.empty()) head.headers.Add("authorization", "Bearer " + token);
+    std::string answer;
+    scene.client_loop_->Post([&, head]() mutable {
+      scene.client_->Fetch({env::Address::Family::kIp4, "127.0.0.1", 80}, std::move(head), {}, 60s,
+                           [&](Result<net::HttpClient::Response> response) {
+                             ASSERT_TRUE(response.ok()) << response.status().message();
+                             answer = Concat(response->head.status);
+                             const http::Headers& headers = response->head.headers;
+                             if (headers.Has("www-authenticate")) answer += " Bearer";
+                             if (!headers.Has("x-request-id")) answer += " without an id";
+                           });
+    });
+    EXPECT_TRUE(scene.world_.RunUntil([&] { return !answer.empty(); }, 60s));
+    return answer;
+  };
+  EXPECT_EQ(status("", "/v2"), "401 Bearer");
+  EXPECT_EQ(status("fedcba9876543210", "/v2"), "401 Bearer");
+  EXPECT_EQ(status("0123456789abcdef", "/v2"), "200");
+  EXPECT_EQ(status("", "/v2/health/ready"), "200");  // Probes have no tokens.
+  scene.files_.Write("users", "bob fedcba9876543210");
+  scene.world_.RunFor(3s);
+  EXPECT_EQ(status("0123456789abcdef", "/v2"), "401 Bearer");
+  EXPECT_EQ(status("fedcba9876543210", "/v2"), "200");
+  scene.files_.Write("users", "nobody short");  // It stays as it was.
+  scene.world_.RunFor(3s);
+  EXPECT_EQ(status("fedcba9876543210", "/v2"), "200");
+  EXPECT_THAT(scene.Reload(kOne), HasSubstr("a restart is needed for pools.a.auth"));
 }
 
 TEST(GatewaySimTest, AnAddressInUseFailsTheStartByName) {

@@ -51,6 +51,7 @@ std::string TlsText(const PoolConfig& pool) {
 void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayConfig& next) {
   for (const PoolConfig& pool : next.pools) {
     if (const PoolConfig* before = running.FindPool(pool.name)) {
+      Compare(plan, Concat("pools.", pool.name, ".auth"), before->auth, pool.auth);
       CompareTries(plan, pool.name, before->tries, pool.tries);
       Compare(plan, Concat("pools.", pool.name, ".hash.key"), before->hash_key, pool.hash_key);
       Compare(plan, Concat("TLS of pool ", pool.name), TlsText(*before), TlsText(pool));

@@ -278,6 +278,7 @@ BalancerState Balancer::Read() {
   state.failed = proxy.failed.value();
   state.broken_off = proxy.broken_off.value();
   state.refused = proxy.refused.value();
+  state.unauthorized = proxy.unauthorized.value();
   state.client_gone = proxy.client_gone.value();
   state.load_reports = proxy.load_reports.value();
   state.load_malformed = proxy.load_malformed.value();

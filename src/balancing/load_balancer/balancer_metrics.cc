@@ -69,6 +69,8 @@ void Page::WriteClients() {
           [](const BalancerState& s) { return s.failed; });
   Counter("tepal_balancer_broken_off_total", "Requests lost within a streamed answer.",
           [](const BalancerState& s) { return s.broken_off; });
+  Counter("tepal_balancer_unauthorized_total", "Requests refused with 401.",
+          [](const BalancerState& s) { return s.unauthorized; });
   Counter("tepal_balancer_refused_total", "Requests refused with 403.",
           [](const BalancerState& s) { return s.refused; });
   Counter("tepal_balancer_client_gone_total", "Clients that left before their answer.",

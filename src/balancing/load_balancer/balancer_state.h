@@ -50,9 +50,10 @@ struct BalancerState {
   // Clients' side.
   uint64_t requests = 0;
   std::array<uint64_t, 5> responses{};
-  uint64_t failed = 0;      // Answered with an error of the balancer's own (5xx).
-  uint64_t broken_off = 0;  // Lost within a streamed answer.
-  uint64_t refused = 0;     // 403.
+  uint64_t failed = 0;        // Answered with an error of the balancer's own (5xx).
+  uint64_t broken_off = 0;    // Lost within a streamed answer.
+  uint64_t refused = 0;       // 403.
+  uint64_t unauthorized = 0;  // 401.
   uint64_t client_gone = 0;
   uint64_t load_reports = 0;    // Read from endpoints' answers.
   uint64_t load_malformed = 0;  // And those that made no sense.

@@ -42,6 +42,8 @@ int HttpStatusOfGrpcAnswer(const http::ResponseHead& head, const http::Headers* 
 
 StatusCode GrpcCodeOfError(int http_status) {
   switch (http_status) {
+    case 401:
+      return StatusCode::kUnauthenticated;
     case 403:
       return StatusCode::kPermissionDenied;
     case 504:

@@ -1,4 +1,4 @@
-// What is written down of a request once it is over.
+// Who may send a request, and what is written down of it once it is over.
 
 #include <utility>
 
@@ -29,6 +29,20 @@ void ProxyExchange::CountSent(size_t bytes) {
   bytes_sent_ += bytes;
 }
 
+// Health is open: probes have no tokens. The endpoint does not get ours.
+bool ProxyExchange::MayEnter() {
+  const auto caller = handler_.access_cache_.Check(
+      *options().access, head_.headers.Get("authorization").value_or(""), handler_.loop_.WallNow());
+  if (!caller.ok()) {
+    statistics().unauthorized.Add();
+    AnswerError(401, caller.status().message());
+    return false;
+  }
+  user_ = caller->name;
+  head_.headers.Remove("authorization");
+  return true;
+}
+
 // The client has its request's id back, from the endpoint or from us.
 void ProxyExchange::SetRequestId() {
   constexpr std::string_view kName = "x-request-id";
@@ -45,6 +59,7 @@ void ProxyExchange::LogAccess(int status) {
   entry.request_id = head_.headers.Get("x-request-id").value_or("");
   entry.traceparent = head_.headers.Get("traceparent").value_or("");
   entry.client = head_.peer;
+  entry.user = user_;
   entry.method = head_.method;
   entry.path = head_.path();
   entry.protocol = ProtocolText(head_.version);

@@ -200,6 +200,7 @@ void ProxyExchange::AnswerError(int status, std::string message) {
     head.headers = std::move(headers);
     head.headers.Add("content-type", "application/json");
     if (status == 503) head.headers.Add("retry-after", "1");
+    if (status == 401) head.headers.Add("www-authenticate", "Bearer");
     json::Writer text;
     text.BeginObject().Key("error").String(message).EndObject();
     BufferList body;

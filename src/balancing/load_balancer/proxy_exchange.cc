@@ -65,6 +65,7 @@ void ProxyExchange::PrepareHead() {
 }
 
 void ProxyExchange::Begin() {
+  if (options().access != nullptr && route_ != RouteKind::kHealth && !MayEnter()) return;
   if (route_ == RouteKind::kChangesOneReplica && !options().allow_changes) {
     statistics().refused.Add();
     return AnswerError(403, Concat(head_.method, " ", head_.path(),

@@ -70,6 +70,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void StreamAnswer();
 
   void PrepareHead();
+  bool MayEnter();
   uint64_t HashKeyOfRequest() const;
   void Ask();
   void OnAdmitted(const Pool::Admitted& admitted);
@@ -147,6 +148,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   Duration waited_{};
   std::vector<AccessEntry::Try> log_tries_;
   std::string log_error_;
+  std::string user_;
   bool broken_off_ = false;
   std::optional<ModelLoad> load_;          // What the endpoint said of itself.
   std::optional<http::Headers> trailers_;  // Without that.

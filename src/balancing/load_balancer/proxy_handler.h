@@ -5,7 +5,7 @@
 // Large bodies stream through in both directions, as fast as the slower side takes them. A client
 // that leaves cancels its request upstream. Errors of the balancer's own are {"error": "…"}: 502
 // the endpoint failed, 503 (with Retry-After) there was none in time, 504 it did not answer in
-// time, 403 for requests that would change one replica of many.
+// time, 401 where tokens are wanted, 403 for requests that would change one replica of many.
 //
 // gRPC is balanced call by call, over HTTP/2 connections to the endpoints that many calls share:
 // unary calls as above, others passed through message by message as they come. Errors of the
@@ -28,6 +28,7 @@
 
 #include "balancing/load_balancer/access_log.h"
 #include "balancing/load_balancer/hash_key.h"
+#include "balancing/load_balancer/inference_access.h"
 #include "balancing/load_balancer/pool.h"
 #include "balancing/load_balancer/proxy_statistics.h"
 #include "core/buffer/budget.h"
@@ -45,6 +46,7 @@ struct ProxyOptions {
   uint32_t tries_max = kTriesMax;              // See retry.h.
   bool allow_changes = false;                  // Pass on what changes one replica of many.
   std::optional<HashKey> hash_key;             // With ChoicePolicy::kHash.
+  std::shared_ptr<AccessSource> access;        // Null: everybody may.
   std::shared_ptr<LineSink> access_log;        // Null: none.
   std::string upstream;                        // For it.
   net::HttpClient::Options client;             // Its `http2` is set by the handler.
@@ -96,6 +98,7 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   const std::shared_ptr<Pool> pool_;
   const std::shared_ptr<Shared> shared_;
   env::SeededRandom random_;
+  AccessCache access_cache_;
   std::unique_ptr<net::HttpClient> client_;
   std::unique_ptr<net::HttpClient> grpc_client_;
   uint32_t member_ = 0;

@@ -17,6 +17,7 @@ struct ProxyStatistics {
   telemetry::Counter failed;            // Answered by the balancer with an error of its own (5xx).
   telemetry::Counter broken_off;        // Lost within a streamed answer.
   telemetry::Counter refused;           // Answered by the balancer with 403.
+  telemetry::Counter unauthorized;      // With 401.
   telemetry::Counter client_gone;       // The client left before its answer.
   telemetry::Counter load_reports;      // Read from endpoints' answers.
   telemetry::Counter load_malformed;    // And those that made no sense.

@@ -66,12 +66,12 @@ class Context {
   const std::multimap<int, std::string>& errors() const { return errors_; }
   std::vector<Note> TakeNotes() {
     std::vector<Note> notes;
-    for (auto& [line, note] : notes_) {
+    for (auto& entry : notes_) {
       // What stands outside of the servers is read for each of them.
       const bool again = std::any_of(notes.begin(), notes.end(), [&](const Note& other) {
-        return other.line == line && other.text == note.text;
+        return other.line == entry.first && other.text == entry.second.text;
       });
-      if (!again) notes.push_back(std::move(note));
+      if (!again) notes.push_back(std::move(entry.second));
     }
     return notes;
   }
