@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "core/base/text.h"
+#include "apps/commands/cluster_access_files.h"
 
 namespace tepal::commands {
 namespace {
@@ -20,17 +20,11 @@ Result<kube::ClusterAccess> Access(const ClusterFlags& flags) {
     const std::string home = Environment("HOME") + "/.kube/config";
     if (files.Stat(home).ok()) path = home;
   }
-  if (!path.empty()) {
-    ASSIGN_OR_RETURN(const std::string text, files.Read(path, kube::kKubeconfigBytesMax));
-    return kube::ParseKubeconfig(text, path, flags.context);
-  }
-  const auto name_space =
-      files.Read("/var/run/secrets/kubernetes.io/serviceaccount/namespace", 4096);
-  if (!name_space.ok()) {
+  Result<kube::ClusterAccess> access = ReadClusterAccess(path, flags.context);
+  if (path.empty() && !access.ok()) {
     return NotFound("no cluster: expected --kubeconfig, KUBECONFIG, ~/.kube/config, or a pod");
   }
-  return kube::InClusterAccess(Environment("KUBERNETES_SERVICE_HOST"),
-                               Environment("KUBERNETES_SERVICE_PORT"), *name_space);
+  return access;
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "apps/commands/certificate_watch.h"
-#include "apps/commands/kube_access.h"
+#include "apps/commands/cluster_access_files.h"
 #include "apps/commands/serving_certificate.h"
 #include "core/base/text.h"
 #include "core/runtime/runtime.h"
@@ -94,7 +94,7 @@ class MetricsApiProcess {
   Result<kube::Client*> ClientOf(const std::string& kubeconfig) {
     std::unique_ptr<kube::Client>& client = clients_[kubeconfig];
     if (client != nullptr) return client.get();
-    ASSIGN_OR_RETURN(kube::ClusterAccess access, OpenClusterAccess(kubeconfig));
+    ASSIGN_OR_RETURN(kube::ClusterAccess access, ReadClusterAccess(kubeconfig));
     ASSIGN_OR_RETURN(
         client,
         kube::Client::New(*loop_, {runtime::SystemFileSystem(), runtime::SystemClock(), *resolver_},

@@ -1,6 +1,6 @@
 #include "apps/commands/metrics_api_sources.h"
 
-#include "apps/commands/kube_access.h"
+#include "apps/commands/cluster_access_files.h"
 #include "core/telemetry/log.h"
 
 namespace tepal::commands {
@@ -17,7 +17,7 @@ Result<std::unique_ptr<custom_metrics::MetricSource>> MakeSource(const SourceWor
                                                                  const MetricsApiFlags& flags) {
   custom_metrics::SourceFlags sources = flags.sources;
   if (flags.prometheus_auth_in_cluster) {
-    ASSIGN_OR_RETURN(sources.prometheus_auth, OpenClusterAccess(""));
+    ASSIGN_OR_RETURN(sources.prometheus_auth, ReadClusterAccess(""));
   }
   std::vector<std::string> notes;
   auto made = custom_metrics::NewSources(sources,

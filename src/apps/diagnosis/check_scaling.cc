@@ -4,10 +4,10 @@
 
 #include "apps/diagnosis/api_versions.h"
 #include "apps/diagnosis/check_manifests.h"
-#include "apps/diagnosis/quantity.h"
 #include "apps/diagnosis/selectors.h"
 #include "core/base/text.h"
 #include "core/options/values.h"
+#include "scaling/custom_metrics/quantity.h"
 
 namespace tepal::diagnosis {
 namespace {
@@ -71,8 +71,10 @@ class HpaCheck {
   }
 
   void CheckBounds() {
-    const double min = ParseQuantity(TextAt(hpa_.get(), "spec.minReplicas")).value_or(1);
-    const double max = ParseQuantity(TextAt(hpa_.get(), "spec.maxReplicas")).value_or(min);
+    const double min =
+        custom_metrics::ParseQuantity(TextAt(hpa_.get(), "spec.minReplicas")).value_or(1);
+    const double max =
+        custom_metrics::ParseQuantity(TextAt(hpa_.get(), "spec.maxReplicas")).value_or(min);
     if (max < min) {
       Add(LineOf(hpa_.get(), "spec.maxReplicas"), Severity::kError, "bad-bounds",
           Concat("maxReplicas ", max, " is less than minReplicas ", min), "exchange them");
@@ -148,7 +150,7 @@ class HpaCheck {
   }
 
   void CheckUnit(const HpaMetric& metric) {
-    const auto target = ParseQuantity(metric.target);
+    const auto target = custom_metrics::ParseQuantity(metric.target);
     if (!target.has_value()) return;
     if (*target <= 0) {
       Add(metric.target_line, Severity::kError, "bad-target",
@@ -160,7 +162,7 @@ class HpaCheck {
     Add(metric.target_line, Severity::kWarning, "target-unit",
         Concat("the target ", metric.target, " is in microseconds, ", *target / 1000,
                " ms: less than one inference takes, so almost any load asks for all replicas"),
-        Concat("if milliseconds were meant, write ", QuantityText(*target * 1000)));
+        Concat("if milliseconds were meant, write ", custom_metrics::QuantityText(*target * 1000)));
   }
 
   // A name that nobody publishes is measured in the unit of the one that was meant.

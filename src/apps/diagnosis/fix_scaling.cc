@@ -4,11 +4,11 @@
 
 #include "apps/diagnosis/api_versions.h"
 #include "apps/diagnosis/fix_manifests.h"
-#include "apps/diagnosis/quantity.h"
 #include "apps/diagnosis/selectors.h"
 #include "apps/diagnosis/yaml_edit.h"
 #include "core/base/text.h"
 #include "core/options/values.h"
+#include "scaling/custom_metrics/quantity.h"
 
 namespace tepal::diagnosis {
 namespace {
@@ -105,9 +105,11 @@ void UsePublishedName(YamlNode& body, bool external, FixContext& context) {
   if (!near.has_value()) return;
   for (const char* const field : {"averageValue", "value"}) {
     YamlNode* const target = FindIn(FindIn(&body, "target"), field);
-    const auto number = target == nullptr ? std::nullopt : ParseQuantity(target->scalar);
+    const auto number =
+        target == nullptr ? std::nullopt : custom_metrics::ParseQuantity(target->scalar);
     if (!number.has_value() || Suffix(name->scalar) == Suffix(*near)) continue;
-    const std::string converted = QuantityText(Converted(*number, name->scalar, *near));
+    const std::string converted =
+        custom_metrics::QuantityText(Converted(*number, name->scalar, *near));
     context.remarks.push_back(Concat(context.file, ": the target ", target->scalar, " of ",
                                      name->scalar, " is ", converted, " of ", *near));
     target->scalar = converted;
@@ -117,7 +119,7 @@ void UsePublishedName(YamlNode& body, bool external, FixContext& context) {
 
 // What cannot be known is accepted by name, and said.
 void AcceptSmallTarget(YamlNode& object, const YamlNode& body, FixContext& context) {
-  const auto target = ParseQuantity(TextAt(&body, "target.averageValue"));
+  const auto target = custom_metrics::ParseQuantity(TextAt(&body, "target.averageValue"));
   if (!target.has_value() || *target >= 1000 || !TextAt(&body, "metric.name").ends_with("_us")) {
     return;
   }

@@ -5,9 +5,9 @@
 
 #include "apps/diagnosis/hpa_metrics.h"
 #include "apps/diagnosis/json_tree.h"
-#include "apps/diagnosis/quantity.h"
 #include "core/base/text.h"
 #include "scaling/autoscaling/autoscaler.h"
+#include "scaling/custom_metrics/quantity.h"
 
 namespace tepal::diagnosis {
 namespace {

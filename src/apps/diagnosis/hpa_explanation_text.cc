@@ -4,15 +4,15 @@
 #include <cstdio>
 
 #include "apps/diagnosis/hpa_explanation.h"
-#include "apps/diagnosis/quantity.h"
 #include "core/base/text.h"
 #include "core/json/writer.h"
+#include "scaling/custom_metrics/quantity.h"
 
 namespace tepal::diagnosis {
 namespace {
 
 std::string Number(double value) {
-  return std::abs(value) >= 1000 ? Concat(std::round(value)) : QuantityText(value);
+  return std::abs(value) >= 1000 ? Concat(std::round(value)) : custom_metrics::QuantityText(value);
 }
 
 std::string Ratio(double ratio) {

@@ -4,8 +4,8 @@
 #include <map>
 
 #include "apps/diagnosis/json_tree.h"
-#include "apps/diagnosis/quantity.h"
 #include "core/base/text.h"
+#include "scaling/custom_metrics/quantity.h"
 
 namespace tepal::diagnosis {
 namespace {
@@ -27,7 +27,7 @@ PodState StateOf(const json::Value& pod) {
 }
 
 std::string Number(double value) {
-  return std::abs(value) >= 1000 ? Concat(std::round(value)) : QuantityText(value);
+  return std::abs(value) >= 1000 ? Concat(std::round(value)) : custom_metrics::QuantityText(value);
 }
 
 std::string Plural(int count, std::string_view one, std::string_view many) {

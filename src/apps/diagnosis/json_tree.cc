@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "apps/diagnosis/quantity.h"
 #include "core/base/text.h"
+#include "scaling/custom_metrics/quantity.h"
 
 namespace tepal::diagnosis {
 namespace {
@@ -58,7 +58,7 @@ bool JsonTrue(const json::Value& value, std::string_view path) {
 std::optional<double> JsonQuantity(const json::Value& value, std::string_view path) {
   const json::Value* const found = JsonAt(value, path);
   if (found == nullptr) return std::nullopt;
-  if (found->AsString() != nullptr) return ParseQuantity(*found->AsString());
+  if (found->AsString() != nullptr) return custom_metrics::ParseQuantity(*found->AsString());
   return found->AsNumber();
 }
 

@@ -1,4 +1,5 @@
-// Numbers as Kubernetes writes quantities: "42", "1500m", "250u".
+// Numbers as Kubernetes writes quantities: "42", "1500m", "250u". Source: apimachinery's
+// resource.Quantity.
 //
 // Pure. What is not 0 is never written as 0: a whole number is written plain, others in
 // thousandths, and what is smaller than a thousandth in millionths or billionths, rounded away from
@@ -7,11 +8,16 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace tepal::custom_metrics {
 
 // `value` is finite.
 std::string QuantityText(double value);
+
+// Also what others write: "64Mi", "5e3". Nothing for what is no quantity.
+std::optional<double> ParseQuantity(std::string_view text);
 
 }  // namespace tepal::custom_metrics

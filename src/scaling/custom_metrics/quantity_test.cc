@@ -5,8 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <limits>
+#include <optional>
+#include <string>
 
 #include "core/env/random.h"
 
@@ -50,17 +51,24 @@ TEST(QuantityTest, ReadsBackAsNearlyTheSame) {
   env::SeededRandom random(7);
   for (int i = 0; i < 100'000; ++i) {
     const double value = std::ldexp(random.Unit() - 0.5, static_cast<int>(random.Below(80)) - 20);
-    std::string text = QuantityText(value);
-    double unit = 1;
-    if (text.ends_with("m")) unit = 1e-3;
-    if (text.ends_with("u")) unit = 1e-6;
-    if (text.ends_with("n")) unit = 1e-9;
-    const double read = std::strtod(text.c_str(), nullptr) * unit;
+    const std::string text = QuantityText(value);
+    const double unit = text.ends_with("n") ? 1e-9 : text.ends_with("u") ? 1e-6 : 1e-3;
+    const double read = ParseQuantity(text).value_or(std::nan(""));
     EXPECT_NEAR(read, value, std::max(std::abs(value) * 1e-12, unit < 1e-3 ? 1e-9 : 0.0005001))
         << text;
     if (value != 0) {
       EXPECT_NE(read, 0) << value;
     }
+  }
+}
+
+TEST(QuantityTest, ReadsWhatOthersWrite) {
+  EXPECT_EQ(ParseQuantity("64Mi"), 64 * 1024 * 1024);
+  EXPECT_EQ(ParseQuantity("5e3"), 5000);
+  EXPECT_EQ(ParseQuantity("+2k"), 2000);
+  EXPECT_EQ(ParseQuantity("-1500m"), -1.5);
+  for (const char* none : {"", "m", "1x", "one", "1 m", "1e999"}) {
+    EXPECT_EQ(ParseQuantity(none), std::nullopt) << none;
   }
 }
 
