@@ -68,11 +68,21 @@ TEST_F(Http1LifetimeTest, AClientThatTakesNothingIsCutOff) {
   EXPECT_TRUE(session->Finished());
 }
 
-TEST_F(Http1LifetimeTest, DrainClosesIdleConnectionsAtOnce) {
-  Begin();
-  Give("GET / HTTP/1.1\r\n\r\n");
-  session->Drain(host.now);
-  EXPECT_TRUE(session->Finished());
+TEST_F(Http1LifetimeTest, DrainLetsAnIdleConnectionHaveOneMoreRequest) {
+  for (const bool sends : {true, false}) {
+    Begin();
+    Give("GET /1 HTTP/1.1\r\n\r\n");
+    session->Drain(host.now);
+    EXPECT_FALSE(session->Finished());
+    EXPECT_EQ(session->NextDeadline(), host.now + limits.drain_first_request_max);
+    if (sends) {
+      EXPECT_EQ(Give("GET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n"),
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    } else {
+      session->OnTime(host.now + limits.drain_first_request_max);
+    }
+    EXPECT_TRUE(session->Finished());
+  }
 }
 
 TEST_F(Http1LifetimeTest, DrainLetsAFreshConnectionHaveItsRequest) {

@@ -148,7 +148,7 @@ bool Http1ServerSession::PumpBody(std::string_view& data) {
 
 bool Http1ServerSession::MayBegin() const {
   if (active_.size() >= limits_.requests_pipelined_max) return false;
-  if (draining_ && (!active_.empty() || (had_request_ && !head_.begun()))) return false;
+  if (draining_ && (!active_.empty() || (!drained_at_ && !head_.begun()))) return false;
   size_t unsent = 0;
   for (const auto& exchange : active_) unsent += exchange->out_.size();
   return unsent < limits_.send_high_water_bytes;
@@ -165,7 +165,6 @@ Http1ServerExchange& Http1ServerSession::AddExchange() {
 }
 
 void Http1ServerSession::Begin() {
-  had_request_ = true;
   drained_at_.reset();
   Http1ServerExchange& exchange = AddExchange();
   RequestHead head = std::move(head_.head);
@@ -383,12 +382,9 @@ void Http1ServerSession::Drain(Instant now) {
   const Turn turn(*this);
   if (draining_) return;
   draining_ = true;
-  if (!active_.empty() || head_.begun()) return;
-  if (had_request_) {
-    closing_ = true;
-  } else {
-    drained_at_ = now;
-  }
+  // One more request may be on its way, and its client cannot know whether we have seen it: closed
+  // at once it would be lost. Its answer says that it is the last.
+  if (active_.empty() && !head_.begun()) drained_at_ = now;
 }
 
 void Http1ServerSession::OnDisconnect(const Status& why) {

@@ -142,7 +142,6 @@ class Http1ServerSession final : public Session {
   bool read_ended_ = false;
   bool broken_ = false;
   bool draining_ = false;
-  bool had_request_ = false;
   bool asked_for_turn_ = false;
   std::optional<Instant> starved_since_;  // The body waits for memory from the budget.
   Instant retry_at_;

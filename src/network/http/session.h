@@ -39,7 +39,7 @@ struct Limits {
   uint32_t connection_window_bytes = 16u << 20;
   size_t send_high_water_bytes = 1u << 20;  // unsent_bytes above which to pause.
   Duration write_idle_max = 60s;            // Bytes wait and the peer takes none: closed.
-  Duration drain_first_request_max = 1s;    // Drain: for a connection that had no request yet.
+  Duration drain_first_request_max = 1s;    // Drain: for a first request after it on idle ones.
   uint32_t requests_pipelined_max = 64;     // HTTP/1.1: read ahead of the answers.
 
   // HTTP/2: a ping after so long without a byte from the other side. 0: we send none.
