@@ -249,8 +249,8 @@ void ProxyExchange::Ask() {
                                     .sequence = facts_.sequence,
                                     .sequence_start = facts_.sequence_start,
                                     .sequence_end = facts_.sequence_end,
-                                     .key = HashKeyOfRequest(),
-                                     .model = facts_.model},
+                                    .key = HashKeyOfRequest(),
+                                    .model = facts_.model},
                                    Now()));
 }
 
