@@ -80,7 +80,6 @@ TEST(RecipeTest, EveryFaultIsFound) {
                                      "nginx.conf:9 blank",
                                      "nginx.conf:8 nginx-fault",
                                      "nginx.conf:7 nginx-fault",
-                                     "nginx.conf:18 nginx-differs",
                                      "nginx.conf:38 open-admin",
                                      "nginxplus-rc.yml:2 legacy-kind",
                                      "nginxplus-rc.yml:21 sleep-as-pid-1",
