@@ -11,7 +11,7 @@ namespace tepal::lb {
 namespace {
 
 constexpr Instant kNow{100s};
-constexpr int kKeys = 2000;
+constexpr size_t kKeys = 2000;
 
 EndpointSpec Spec(int number) {
   EndpointSpec spec;
@@ -42,7 +42,7 @@ struct Scene {
   }
   std::vector<EndpointId> SendAll() {
     std::vector<EndpointId> where;
-    for (int key = 0; key < kKeys; ++key) where.push_back(Send(HashOfText(Concat("k", key))));
+    for (size_t key = 0; key < kKeys; ++key) where.push_back(Send(HashOfText(Concat("k", key))));
     return where;
   }
   env::SeededRandom random{1};
@@ -69,7 +69,7 @@ TEST(DispatcherHashTest, ComingAndGoingMovesAShareOfTheKeys) {
   // One that is out for a while has its keys back when it returns.
   ASSERT_TRUE(scene.dispatcher.SetDown(scene.ids[0], true, kNow).ok());
   const auto without = scene.SendAll();
-  for (int key = 0; key < kKeys; ++key) {
+  for (size_t key = 0; key < kKeys; ++key) {
     if (before[key] == scene.ids[0]) {
       EXPECT_NE(without[key], scene.ids[0]);
     } else {
@@ -86,7 +86,8 @@ TEST(DispatcherHashTest, TwoBalancersAgree) {
   for (int i = 7; i >= 0; --i) other.dispatcher.Add(Spec(i), kNow);
   const auto here = one.SendAll();
   const auto there = other.SendAll();
-  for (int key = 0; key < kKeys; ++key) EXPECT_EQ(here[key] + there[key], 9u);  // Ids are reversed.
+  for (size_t key = 0; key < kKeys; ++key)
+    EXPECT_EQ(here[key] + there[key], 9u);  // Ids are reversed.
 }
 
 TEST(DispatcherHashTest, ABoundSpreadsOneHotKey) {
@@ -145,7 +146,7 @@ TEST(DispatcherHashTest, ThePolicyAndWeightsMayChange) {
   EXPECT_EQ(scene.SendAll(), before);
   ASSERT_TRUE(scene.dispatcher.SetWeight(scene.ids[0], 3).ok());
   const auto heavier = scene.SendAll();
-  for (int key = 0; key < kKeys; ++key) {
+  for (size_t key = 0; key < kKeys; ++key) {
     if (heavier[key] != before[key]) {
       EXPECT_EQ(heavier[key], scene.ids[0]);
     }

@@ -10,9 +10,9 @@
 namespace tepal::lb {
 namespace {
 
-constexpr int kKeys = 20'000;
+constexpr size_t kKeys = 20'000;
 
-uint64_t Key(int number) { return HashOfText(Concat("/v2/models/m", number)); }
+uint64_t Key(size_t number) { return HashOfText(Concat("/v2/models/m", number)); }
 std::string AddressOf(EndpointId id) { return Concat("10.0.", id / 250, ".", id % 250, ":8000"); }
 
 HashRing RingOf(EndpointId count) {
@@ -20,12 +20,12 @@ HashRing RingOf(EndpointId count) {
   for (EndpointId id = 1; id <= count; ++id) ring.Add(id, AddressOf(id), 1);
   return ring;
 }
-EndpointId Owner(HashRing& ring, int key) {
+EndpointId Owner(HashRing& ring, size_t key) {
   return ring.Find(Key(key), [](EndpointId) { return true; }).value_or(0);
 }
 std::vector<EndpointId> Owners(HashRing& ring) {
   std::vector<EndpointId> owners;
-  for (int key = 0; key < kKeys; ++key) owners.push_back(Owner(ring, key));
+  for (size_t key = 0; key < kKeys; ++key) owners.push_back(Owner(ring, key));
   return owners;
 }
 
@@ -53,7 +53,7 @@ TEST(HashRingTest, ARemovedEndpointMovesItsOwnKeysOnly) {
   const auto before = Owners(ring);
   ring.Remove(7);
   const auto after = Owners(ring);
-  for (int key = 0; key < kKeys; ++key) {
+  for (size_t key = 0; key < kKeys; ++key) {
     if (before[key] == 7) {
       EXPECT_NE(after[key], 7u);
     } else {
@@ -68,7 +68,7 @@ TEST(HashRingTest, AnAddedEndpointTakesItsShareAndMovesNothingElse) {
   ring.Add(20, AddressOf(20), 1);
   const auto after = Owners(ring);
   int moved = 0;
-  for (int key = 0; key < kKeys; ++key) {
+  for (size_t key = 0; key < kKeys; ++key) {
     if (after[key] == before[key]) continue;
     EXPECT_EQ(after[key], 20u);
     ++moved;
@@ -90,7 +90,7 @@ TEST(HashRingTest, WhoIsRefusedIsPassedOverForTheSameOther) {
   HashRing ring = RingOf(5);
   HashRing without = RingOf(5);
   without.Remove(3);
-  for (int key = 0; key < 1000; ++key) {
+  for (size_t key = 0; key < 1000; ++key) {
     const auto found = ring.Find(Key(key), [](EndpointId id) { return id != 3; });
     EXPECT_EQ(found.value_or(0), Owner(without, key));
   }
