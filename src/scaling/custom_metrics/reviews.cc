@@ -46,9 +46,8 @@ struct Reviews::State : std::enable_shared_from_this<State> {
       timers.insert(*timer);
       return;
     }
-    question->done(
-        Unavailable(Concat("asking the API server (", question->kind.resource.plural, "): ",
-                           answer.status.message())));
+    question->done(Unavailable(Concat("asking the API server (", question->kind.resource.plural,
+                                      "): ", answer.status.message())));
   }
 
   env::EventLoop& loop;

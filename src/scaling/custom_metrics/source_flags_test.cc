@@ -17,11 +17,11 @@ Status Parse(std::vector<std::string_view> words, SourceFlags& values) {
 
 TEST(SourceFlags, AreRead) {
   SourceFlags values;
-  const Status parsed = Parse({"--prometheus-url=http://p:9090", "--config=r.yaml",
-                               "--prometheus-header=a=b", "--metrics-relist-interval", "30s",
-                               "--scrape-selector=app=flower", "--scrape-namespace=a",
-                               "--scrape-namespace=b", "--scrape-port=metrics"},
-                              values);
+  const Status parsed =
+      Parse({"--prometheus-url=http://p:9090", "--config=r.yaml", "--prometheus-header=a=b",
+             "--metrics-relist-interval", "30s", "--scrape-selector=app=flower",
+             "--scrape-namespace=a", "--scrape-namespace=b", "--scrape-port=metrics"},
+            values);
   ASSERT_TRUE(parsed.ok()) << parsed.ToString();
   EXPECT_TRUE(values.wants_prometheus() && values.wants_scraping());
   EXPECT_EQ(values.relist_interval, 30s);
@@ -48,8 +48,7 @@ TEST(SourceFlags, AreRefusedByName) {
 
 struct Made {
   Result<std::unique_ptr<MetricSource>> From(const SourceFlags& flags) {
-    return NewSources(flags,
-                      {loop, files, world.clock(), resolver, world.random(), nullptr, kinds},
+    return NewSources(flags, {loop, files, world.clock(), resolver, world.random(), nullptr, kinds},
                       &notes);
   }
   sim::World world{1};
