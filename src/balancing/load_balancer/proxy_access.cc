@@ -44,10 +44,10 @@ bool ProxyExchange::MayEnter() {
 }
 
 // The client has its request's id back, from the endpoint or from us.
-void ProxyExchange::SetRequestId() {
+void ProxyExchange::SetRequestId(http::Headers& answer) const {
   constexpr std::string_view kName = "x-request-id";
-  if (answer_.headers.Has(kName)) return;
-  if (const auto id = head_.headers.Get(kName)) answer_.headers.Add(kName, *id);
+  if (answer.Has(kName)) return;
+  if (const auto id = head_.headers.Get(kName)) answer.Add(kName, *id);
 }
 
 // `status` as Done has it.
@@ -67,7 +67,7 @@ void ProxyExchange::LogAccess(int status) {
   entry.model = of_path.empty() ? std::string_view(facts_.model) : of_path;
   entry.upstream = options().upstream;
   entry.broken_off = broken_off_;
-  entry.status = broken_off_ ? answer_status_ : status == 0 ? kClientGone : status;
+  entry.status = broken_off_ ? attempt_->answer.status : status == 0 ? kClientGone : status;
   entry.error = log_error_.empty() ? last_error_ : log_error_;
   entry.tries = std::move(log_tries_);
   entry.time_waited = waited_;

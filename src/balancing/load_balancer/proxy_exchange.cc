@@ -5,7 +5,6 @@
 
 #include "core/base/check.h"
 #include "core/base/text.h"
-#include "core/telemetry/log.h"
 #include "network/http/grpc_text.h"
 
 namespace tepal::lb {
@@ -85,9 +84,8 @@ void ProxyExchange::Begin() {
 // The client's side.
 
 std::span<std::byte> ProxyExchange::RequestRoom(size_t expected) {
-  const bool too_fast =
-      phase_ == Phase::kTrying && upstream_ != nullptr &&
-      upstream_->sender().unsent_bytes() >= options().client.limits.send_high_water_bytes;
+  const bool too_fast = phase_ == Phase::kTrying &&
+                        attempt_->unsent_bytes() >= options().client.limits.send_high_water_bytes;
   const bool nowhere = phase_ == Phase::kWaiting && body_.full();
   if (too_fast || nowhere) {
     request_paused_ = true;
@@ -110,14 +108,10 @@ void ProxyExchange::OnRequestBody(size_t bytes) {
       return;
     case Phase::kWaiting:
       return;
-    case Phase::kTrying: {
+    case Phase::kTrying:
       if (body_.kept() && body_.size() > body_.keep_max()) body_.Drop();
-      grant_.traffic->bytes_sent.fetch_add(bytes, std::memory_order_relaxed);
-      BufferList list;
-      list.push_back(std::move(piece));
-      if (upstream_ != nullptr) upstream_->sender().Write(std::move(list));
+      attempt_->Write(std::move(piece));
       break;
-    }
     case Phase::kDone:
       body_.Drop();
       return;
@@ -181,8 +175,8 @@ void ProxyExchange::OnRequestEnd() {
     // Whatever was announced, this is what there is.
     if (!grpc_) head_.content_length = body_.size();
     Ask();
-  } else if (phase_ == Phase::kTrying && upstream_ != nullptr) {
-    upstream_->sender().Finish();
+  } else if (phase_ == Phase::kTrying) {
+    attempt_->Finish();
   }
 }
 
@@ -213,16 +207,15 @@ void ProxyExchange::OnClientGone() {
     if (handler_.waiting_.erase(ticket_) > 0) (void)handler_.pool_->Abandon(ticket_, Now());
     Done(0);
   } else if (phase_ == Phase::kTrying) {
-    EndTry(TryEnd::kCancelled);
+    const auto attempt = attempt_;
+    EndTry(*attempt, TryEnd::kCancelled);
   } else {
     Done(0);
   }
 }
 
 void ProxyExchange::OnClientRoom() {
-  if (!answer_paused_ || upstream_ == nullptr) return;
-  answer_paused_ = false;
-  upstream_->sender().ResumeBody();
+  if (phase_ == Phase::kTrying) attempt_->ResumeAnswer();
 }
 
 void ProxyExchange::ResumeRequest() {
@@ -296,201 +289,12 @@ void ProxyExchange::OnExpired() {
   AnswerError(503, Concat("no endpoint became free in time", last));
 }
 
-// Tries.
-
-const env::Address& ProxyExchange::AddressOfTry() const {
-  return grpc_ && grant_.grpc_address.has_value() ? *grant_.grpc_address : grant_.address;
-}
-
-http::RequestHead ProxyExchange::HeadOfTry() const {
-  http::RequestHead head = head_;
-  if (deadline_ != Instant::max()) {
-    const Duration left = std::max<Duration>(deadline_ - Now(), 1ns);
-    head.headers.Set("grpc-timeout", http::FormatGrpcTimeout(left));
-  }
-  if (route_ == RouteKind::kInfer) head.headers.Set(kLoadAskField, "1");
-  return head;
-}
-
-// A call's answer may begin as late as it likes.
-Instant ProxyExchange::LimitOfTry() const {
-  if (route_ == RouteKind::kCall) return deadline_;
-  Duration time = options().try_time_max;
-  if (grant_.rescue_after > 0ns && !rescue_over_) time = std::min(time, grant_.rescue_after);
-  return std::min(try_begun_ + time, deadline_);
-}
-
-void ProxyExchange::StartTry(const Pool::Grant& grant) {
-  phase_ = Phase::kTrying;
-  grant_ = grant;
-  ++tries_;
-  waited_ += Now() - std::exchange(waiting_since_, Now());
-  const uint64_t attempt = ++attempt_;
-  try_begun_ = Now();
-  holding_ = answer_begun_ = answer_paused_ = rescue_over_ = false;
-  answer_body_.reset();
-  load_.reset();
-  try_position_ = handler_.AddTry(*this, LimitOfTry());
-
-  sending_ = true;
-  const bool whole = request_ended_ && body_.size() == 0;
-  net::HttpClient& client = grpc_ ? *handler_.grpc_client_ : *handler_.client_;
-  auto upstream = client.Send(AddressOfTry(), HeadOfTry(), whole, NewEndpointSide(attempt));
-  sending_ = false;
-  if (failed_at_once_.has_value())
-    return OnTryFailed(*std::exchange(failed_at_once_, std::nullopt));
-  upstream_ = std::move(upstream);
-  if (!whole) {
-    http::RequestSender& sender = upstream_->sender();
-    grant_.traffic->bytes_sent.fetch_add(body_.size(), std::memory_order_relaxed);
-    if (!body_.pieces().empty()) sender.Write(body_.pieces());
-    if (request_ended_) sender.Finish();
-  }
-  ResumeRequest();
-}
-
-// Lets go of the try, whatever state it is in.
-void ProxyExchange::LeaveTry() {
-  if (try_position_.has_value()) handler_.RemoveTry(*std::exchange(try_position_, std::nullopt));
-  ++attempt_;
-  upstream_.reset();
-}
-
-RetryFacts ProxyExchange::Facts(TryEnd end) const {
-  RetryFacts facts;
-  facts.end = end;
-  facts.status = answer_status_;
-  facts.route = route_;
-  facts.sequence = facts_.sequence != 0;
-  facts.sequence_start = facts_.sequence_start;
-  facts.body_kept = body_.kept();
-  facts.answer_begun = answer_begun_;
-  facts.tries_begun = tries_ - tries_unprocessed_ - (end == TryEnd::kUnprocessed ? 1 : 0);
-  return facts;
-}
-
-void ProxyExchange::CountTry(TryEnd end) {
-  EndpointTraffic& traffic = *grant_.traffic;
-  waiting_since_ = Now();
-  if (options().access_log != nullptr) {
-    log_tries_.push_back({AddressOfTry().ToString(), Now() - try_begun_});
-  }
-  if (end == TryEnd::kAnswered) {
-    const int64_t time_us = ToMicroseconds(Now() - try_begun_);
-    traffic.CountResponse(answer_status_);
-    traffic.time_us.fetch_add(static_cast<uint64_t>(time_us), std::memory_order_relaxed);
-    traffic.latency.Record(time_us);
-  } else if (end == TryEnd::kCancelled) {
-    traffic.cancelled.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    traffic.failures.fetch_add(1, std::memory_order_relaxed);
-  }
-}
-
-void ProxyExchange::EndTry(TryEnd end, const http::Headers* trailers) {
-  const RetryVerdict verdict = JudgeTry(Facts(end), options().tries_max);
-  if (verdict == RetryVerdict::kGoOnWaiting) return;
-  LeaveTry();
-  CountTry(end);
-  const bool unknown = end == TryEnd::kAnswered && SaysUnknownModel(trailers);
-  handler_.pool_->Finish(grant_, end, answer_status_, Now(),
-                         {.load = load_.has_value() ? &*load_ : nullptr,
-                          .model = facts_.model,
-                          .model_unknown = unknown});
-  if (end == TryEnd::kUnprocessed) ++tries_unprocessed_;
-  if (unknown && MayFindModelElsewhere()) {
-    last_error_ = "it does not know the model";
-    ++tries_unprocessed_;
-    return TryAgain(true, end);
-  }
-  switch (verdict) {
-    case RetryVerdict::kAgain:
-      return TryAgain(false, end);
-    case RetryVerdict::kBackInLine:
-      return TryAgain(true, end);
-    case RetryVerdict::kPassOn:
-      return PassOn(trailers);
-    case RetryVerdict::kBreakOff:
-      return BreakOff();
-    case RetryVerdict::kForget:
-      return Done(0);
-    case RetryVerdict::kFail:
-    case RetryVerdict::kGoOnWaiting:
-      return Fail(end);
-  }
-}
-
-void ProxyExchange::TryAgain(bool unprocessed, TryEnd end) {
-  telemetry::LogVerbose(1, Concat("balancer: trying again after endpoint ", grant_.endpoint, ": ",
-                                  last_error_.empty() ? "answered 503" : last_error_));
-  const bool may_pass_on = end == TryEnd::kAnswered && holding_;
-  if (Late()) return may_pass_on ? PassOn(nullptr) : Fail(TryEnd::kTimedOut);
-  tried_.push_back(grant_.endpoint);
-  const Pool::Admitted admitted = handler_.pool_->Again({.failed = grant_,
-                                                         .tried = tried_,
-                                                         .tries = tries_,
-                                                         .unprocessed = unprocessed,
-                                                         .deadline = deadline_},
-                                                        Now());
-  if (admitted.admission != Dispatcher::Admission::kNoBudget) return OnAdmitted(admitted);
-  if (may_pass_on) return PassOn(nullptr);
-  Fail(end);
-}
-
-void ProxyExchange::OnTryTimedOut() {
-  if (!Late() && Now() < try_begun_ + options().try_time_max) {
-    // Far longer than usual: better elsewhere, if there is a place and a token for it.
-    std::vector<EndpointId> tried = tried_;
-    tried.push_back(grant_.endpoint);
-    if (handler_.pool_->ElsewhereReady(facts_.model, tried, Now()) &&
-        Rescue(Concat("no answer within ", ToMilliseconds(grant_.rescue_after),
-                      " ms, far longer than usual"))) {
-      return statistics().rescued.Add();
-    }
-    rescue_over_ = true;
-    handler_.RemoveTry(*try_position_);
-    try_position_ = handler_.AddTry(*this, LimitOfTry());
-    return;
-  }
-  if (!Late()) {
-    last_error_ = Concat("no answer within ", ToMilliseconds(options().try_time_max), " ms");
-    return EndTry(TryEnd::kTimedOut);
-  }
-  // The client's doing, and not the endpoint's.
-  LeaveTry();
-  CountTry(TryEnd::kCancelled);
-  handler_.pool_->Finish(grant_, TryEnd::kCancelled, 0, Now());
-  AnswerError(504, Concat("endpoint ", AddressOfTry().ToString(),
-                          " has not answered before the request's deadline"));
-}
-
-void ProxyExchange::OnSuspected() { (void)Rescue("the endpoint failed its health checks"); }
-
-// Gives the try up for another one; false when that may not be, and it goes on.
-bool ProxyExchange::Rescue(std::string why) {
-  if (JudgeTry(Facts(TryEnd::kSuspected), options().tries_max) != RetryVerdict::kAgain)
-    return false;
-  const Pool::Grant suspected = grant_;
-  std::vector<EndpointId> tried = tried_;
-  tried.push_back(suspected.endpoint);
-  Pool::Admitted admitted;
-  const Dispatcher::AskingAgain asking{
-      .failed = suspected, .tried = tried, .tries = tries_, .deadline = deadline_};
-  if (!handler_.pool_->Rescue(asking, Now(), admitted)) return false;
-  last_error_ = std::move(why);
-  tried_ = std::move(tried);
-  LeaveTry();
-  CountTry(TryEnd::kSuspected);
-  OnAdmitted(admitted);
-  return true;
-}
-
 void ProxyExchange::Done(int status) {
   TEPAL_CHECK(phase_ != Phase::kDone);
   if (options().access_log != nullptr) LogAccess(status);
   phase_ = Phase::kDone;
   body_.Drop();
-  answer_body_.reset();
+  attempt_.reset();
   ProxyStatistics& s = statistics();
   s.active.fetch_sub(1, std::memory_order_relaxed);
   if (status >= 100 && status < 600) {

@@ -5,9 +5,10 @@
 //                                                  ^            |
 //                                                  +-- again ---+   (retry.h says when)
 //
-// proxy_exchange.cc has the client's side and the tries, proxy_answer.cc what comes back,
-// proxy_access.cc who may and what is logged. Held by
-// the receivers that the two sessions own, and by the handler while it waits. Owned by one loop.
+// proxy_exchange.cc has the client's side, proxy_tries.cc what becomes of the tries
+// (proxy_attempt.h), proxy_answer.cc what the client gets, proxy_access.cc who may and what is
+// logged. Held by the receivers that the sessions own, and by the handler while it waits. Owned by
+// one loop.
 
 #pragma once
 
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "balancing/load_balancer/grpc_terms.h"
+#include "balancing/load_balancer/proxy_attempt.h"
 #include "balancing/load_balancer/proxy_handler.h"
 #include "balancing/load_balancer/replay_body.h"
 #include "serving/kserve_wire/request_facts.h"
@@ -36,13 +38,10 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void OnGranted(const Pool::Grant& grant);
   void OnExpired();
   void OnTooLate();
-  void OnTryTimedOut();
-  void OnSuspected();
-  EndpointId endpoint() const { return grant_.endpoint; }
 
  private:
+  friend class ProxyAttempt;
   class ClientSide;
-  class EndpointSide;
   enum class Phase { kCollecting, kWaiting, kTrying, kDone };
 
   // The client's side.
@@ -58,16 +57,15 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void LearnDeadline();
   void EndAtBoundary();
 
-  // The endpoint's side.
-  void OnAnswer(http::ResponseHead head);
-  std::span<std::byte> AnswerRoom(size_t expected);
-  void OnAnswerBody(size_t bytes);
-  void OnAnswerEnd(const http::Headers& trailers);
-  void OnTryFailed(const http::ResponseReceiver::Failure& failure);
-  void OnEndpointRoom();
-  std::unique_ptr<http::ResponseReceiver> NewEndpointSide(uint64_t attempt);
-  bool MayHold() const;
-  void StreamAnswer();
+  // From its try.
+  void OnHead(ProxyAttempt& attempt);
+  void OnTryFailed(ProxyAttempt& attempt, const http::ResponseReceiver::Failure& failure);
+  void OnLimit(ProxyAttempt& attempt);
+  void OnSuspected(ProxyAttempt& attempt);
+  bool MayHold(const http::ResponseHead& answer) const;
+  void StreamAnswer(ProxyAttempt& attempt);
+  bool ClientTakesMore() const;
+  void PassOnPiece(Buffer piece);
 
   void PrepareHead();
   bool MayEnter();
@@ -75,28 +73,28 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void Ask();
   void OnAdmitted(const Pool::Admitted& admitted);
   void StartTry(const Pool::Grant& grant);
-  bool Rescue(std::string why);
-  void TakeLoad(http::Headers& headers);
-  bool SaysUnknownModel(const http::Headers* trailers) const;
-  bool MayFindModelElsewhere() const;
+  bool Rescue(ProxyAttempt& attempt, std::string why);
+  bool SaysUnknownModel(const ProxyAttempt& attempt, const http::Headers* trailers) const;
+  bool MayFindModelElsewhere(const ProxyAttempt& attempt) const;
   http::RequestHead HeadOfTry() const;
-  Instant LimitOfTry() const;
-  const env::Address& AddressOfTry() const;
-  void LeaveTry();
-  void EndTry(TryEnd end, const http::Headers* trailers = nullptr);
+  Instant LimitOf(const ProxyAttempt& attempt) const;
+  std::vector<EndpointId> TriedWith(const ProxyAttempt& attempt) const;
+  void GiveUpLate(ProxyAttempt& attempt);
+  void EndTry(ProxyAttempt& attempt, TryEnd end, const http::Headers* trailers = nullptr);
   bool Late() const { return Now() >= deadline_; }
-  RetryFacts Facts(TryEnd end) const;
-  void CountTry(TryEnd end);
-  void TryAgain(bool unprocessed, TryEnd end);
-  void PassOn(const http::Headers* trailers);
-  void PassOnHeld(http::ResponseSender& sender, const http::Headers* trailers);
-  void BreakOff();
-  void Fail(TryEnd end);
+  RetryFacts Facts(const ProxyAttempt& attempt, TryEnd end) const;
+  void CountTry(const ProxyAttempt& attempt, TryEnd end);
+  void TryAgain(ProxyAttempt& attempt, bool unprocessed, TryEnd end);
+  void PassOn(ProxyAttempt& attempt, const http::Headers* trailers);
+  void PassOnHeld(ProxyAttempt& attempt, http::ResponseSender& sender,
+                  const http::Headers* trailers);
+  void BreakOff(const ProxyAttempt& attempt);
+  void Fail(const ProxyAttempt& attempt, TryEnd end);
   void AnswerError(int status, std::string message);
   void Done(int status);
   void CountSent(size_t bytes);
   void LogAccess(int status);
-  void SetRequestId();
+  void SetRequestId(http::Headers& answer) const;
 
   const ProxyOptions& options() const { return handler_.shared_->options; }
   ProxyStatistics& statistics() { return handler_.shared_->statistics; }
@@ -121,25 +119,11 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   std::optional<size_t> bytes_until_end_;  // The server drains: the call ends after so many.
   bool cut_short_ = false;                 // And has.
 
-  Pool::Grant grant_;  // Of the latest try.
-  uint64_t attempt_ = 0;
+  std::shared_ptr<ProxyAttempt> attempt_;  // The latest try.
   uint32_t tries_ = 0;
   uint32_t tries_unprocessed_ = 0;
   std::vector<EndpointId> tried_;
-  Instant try_begun_{};
-  bool rescue_over_ = false;  // Nothing more is done about its taking longer than usual.
-  std::unique_ptr<net::HttpClient::Exchange> upstream_;
-  bool sending_ = false;
-  std::optional<http::ResponseReceiver::Failure> failed_at_once_;
-  std::optional<ProxyHandler::Tries::iterator> try_position_;  // While there is no head.
   std::string last_error_;
-
-  http::ResponseHead answer_;
-  int answer_status_ = 0;      // As HTTP's, also of a gRPC call.
-  bool holding_ = false;       // The answer is collected before it is passed on.
-  bool answer_begun_ = false;  // It is being streamed.
-  bool answer_paused_ = false;
-  std::optional<ReplayBody> answer_body_;
 
   // For the access log: proxy_access.cc.
   uint64_t bytes_received_ = 0;
@@ -150,8 +134,6 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   std::string log_error_;
   std::string user_;
   bool broken_off_ = false;
-  std::optional<ModelLoad> load_;          // What the endpoint said of itself.
-  std::optional<http::Headers> trailers_;  // Without that.
 };
 
 }  // namespace tepal::lb

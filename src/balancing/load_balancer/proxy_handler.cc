@@ -73,15 +73,15 @@ void ProxyHandler::OnTooLate(Ticket ticket) {
 }
 
 void ProxyHandler::OnSuspected(EndpointId endpoint) {
-  std::vector<std::shared_ptr<ProxyExchange>> suspected;
-  for (const auto& [limit, exchange] : tries_) {
-    if (exchange->endpoint() == endpoint) suspected.push_back(exchange->shared_from_this());
+  std::vector<std::shared_ptr<ProxyAttempt>> suspected;
+  for (const auto& [limit, attempt] : tries_) {
+    if (attempt->endpoint() == endpoint) suspected.push_back(attempt->shared_from_this());
   }
-  for (const auto& exchange : suspected) exchange->OnSuspected();
+  for (const auto& attempt : suspected) attempt->OnSuspected();
 }
 
-ProxyHandler::Tries::iterator ProxyHandler::AddTry(ProxyExchange& exchange, Instant limit) {
-  const auto added = tries_.emplace(limit, &exchange);
+ProxyHandler::Tries::iterator ProxyHandler::AddTry(ProxyAttempt& attempt, Instant limit) {
+  const auto added = tries_.emplace(limit, &attempt);
   if (limit != Instant::max() && (try_timer_ == 0 || limit < try_timer_at_)) ArmTryTimer();
   return added;
 }
@@ -98,7 +98,7 @@ void ProxyHandler::OnTryTimer() {
   try_timer_ = 0;
   while (!tries_.empty() && tries_.begin()->first <= loop_.Now()) {
     const auto late = tries_.begin()->second->shared_from_this();
-    late->OnTryTimedOut();
+    late->OnLimit();
   }
   if (try_timer_ == 0) ArmTryTimer();
 }

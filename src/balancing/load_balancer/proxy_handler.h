@@ -53,6 +53,7 @@ struct ProxyOptions {
   http::Limits server_limits;                  // Of the server that the handler is made for.
 };
 
+class ProxyAttempt;
 class ProxyExchange;
 
 class ProxyHandler final : public http::RequestHandler, private Pool::Member {
@@ -78,8 +79,9 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
                                                    http::ResponseSender& sender) override;
 
  private:
+  friend class ProxyAttempt;
   friend class ProxyExchange;
-  using Tries = std::multimap<Instant, ProxyExchange*>;
+  using Tries = std::multimap<Instant, ProxyAttempt*>;
 
   bool OnGranted(const Pool::Grant& grant) override;
   void OnExpired(Ticket ticket) override;
@@ -87,7 +89,7 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   void OnSuspected(EndpointId endpoint) override;
 
   // Tries without a head, by the moment that they have until then.
-  Tries::iterator AddTry(ProxyExchange& exchange, Instant limit);
+  Tries::iterator AddTry(ProxyAttempt& attempt, Instant limit);
   void RemoveTry(Tries::iterator position) { tries_.erase(position); }
   void ArmTryTimer();
   void OnTryTimer();
