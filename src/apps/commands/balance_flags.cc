@@ -59,6 +59,10 @@ void AddPoolFlags(options::FlagSet& set, BalanceFlags& flags) {
   set.Group("Retries (docs/retries.md)");
   set.Add("try-time-max", &flags.pool.tries.try_time_max,
           "how long one endpoint may take to begin its answer");
+  set.Add("hedge-after", &flags.hedge_after,
+          Concat("an inference without an answer by then is sent to a second endpoint as well: ",
+                 gateway::kHedgeAfterExpected));
+  set.Add("hedge-share", &pool.hedging.share, "of the inferences may be sent twice");
   set.Add("allow-replica-changes", &flags.pool.tries.allow_replica_changes,
           "pass on requests that change one replica of many (load, unload, shared memory)");
 }
@@ -213,6 +217,10 @@ Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
   RETURN_IF_ERROR(TakeHealth(flags, pool.pool.health));
   if (pool.pool.policy == lb::ChoicePolicy::kHash) {
     ASSIGN_OR_RETURN(pool.hash_key, lb::HashKey::Parse(flags.hash_key).WithContext("--hash-key"));
+  }
+  if (!gateway::ParseHedgeAfter(flags.hedge_after, pool.pool.hedging)) {
+    return InvalidArgument(Concat("--hedge-after is '", flags.hedge_after, "', expected ",
+                                  gateway::kHedgeAfterExpected));
   }
   if (flags.in_flight_max > UINT32_MAX || flags.queue_size_max > UINT32_MAX) {
     return InvalidArgument(Concat("the largest count is ", UINT32_MAX));

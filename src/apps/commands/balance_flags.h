@@ -25,6 +25,7 @@ struct BalanceFlags {
   std::string kubernetes_service;
   std::string policy = "least_outstanding";
   std::string hash_key = "uri";
+  std::string hedge_after = "off";
   std::string health_type = "http";
   std::string health_statuses = "200";
   std::vector<std::string> health_headers;

@@ -1,5 +1,8 @@
 #include "balancing/gateway/config.h"
 
+#include "core/base/text.h"
+#include "core/options/values.h"
+
 namespace tepal::gateway {
 
 std::optional<env::Address> NumericAddress(const net::HostPort& host) {
@@ -8,6 +11,20 @@ std::optional<env::Address> NumericAddress(const net::HostPort& host) {
   const bool ip6 = host.host.find(':') != std::string::npos;
   if (!ip6 && host.host.find_first_not_of("0123456789.") != std::string::npos) return std::nullopt;
   return env::Address{ip6 ? Family::kIp6 : Family::kIp4, host.host, host.port};
+}
+
+bool ParseHedgeAfter(std::string_view text, lb::Hedging::Options& hedging) {
+  constexpr double kLeast = 50, kMost = 99.9;
+  hedging.quantile = 0;
+  hedging.after = Duration(0);
+  if (text == "off") return true;
+  if (text.starts_with('p')) {
+    const double percentile = ParseNumber<double>(text.substr(1)).value_or(0);
+    hedging.quantile = percentile / 100;
+    return percentile >= kLeast && percentile <= kMost;
+  }
+  hedging.after = options::ParseDuration(text).value_or(Duration(0));
+  return hedging.after > Duration(0);
 }
 
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "balancing/discovery/endpoint_slices.h"
@@ -132,6 +133,12 @@ struct GatewayConfig {
 
 // The address that a host says without a look-up.
 std::optional<env::Address> NumericAddress(const net::HostPort& host);
+
+// When a request is sent a second time, as it is written: "off", "p95" or "50ms".
+inline constexpr std::string_view kHedgeAfterExpected =
+    "off, a percentile from p50 to p99.9, or a time above 0 as 50ms";
+// False when it is none of those.
+bool ParseHedgeAfter(std::string_view text, lb::Hedging::Options& hedging);
 
 // What the balancer of one pool is made with, but for TLS.
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits);

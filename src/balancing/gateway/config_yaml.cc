@@ -128,6 +128,16 @@ void ReadRetries(YamlReader section, lb::RetryBudget::Options& budget, TriesConf
   ReadBytes(section, "hold_bytes_max", &tries.hold_bytes_max, 0, kBytesMax);
 }
 
+void ReadHedging(YamlReader section, lb::Hedging::Options& hedging) {
+  std::string after = "off";
+  section.Text("after", &after);
+  if (!ParseHedgeAfter(after, hedging)) {
+    section.Fail("after", Concat("'", after, "'"), kHedgeAfterExpected);
+  }
+  section.Number("share", &hedging.share, 0, 1);
+  section.Number("tokens_max", &hedging.tokens_max, 1, kCountMax);
+}
+
 void ReadClientTls(YamlReader& pool, std::optional<net::TlsSource::ServerFiles>& tls) {
   if (!pool.Has("client_tls")) return;
   YamlReader section = pool.Section("client_tls");
@@ -225,6 +235,7 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
   ReadHealthCheck(section.Section("health_check"), pool.pool.health);
   ReadEjection(section.Section("ejection"), pool.pool.ejection);
   ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
+  ReadHedging(section.Section("hedging"), pool.pool.hedging);
   ReadClientTls(section, pool.client_tls);
   ReadEndpointTls(section, pool.endpoint_tls);
   ReadAuth(section, pool.auth);

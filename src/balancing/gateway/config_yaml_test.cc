@@ -64,6 +64,7 @@ pools:
                share_max: 0.25, panic_share: 0.75}
     retries: {share: 0.1, tokens_start: 5, tokens_max: 50, active_min: 1, try_time_max: 3s, tries_max: 2,
               replay_bytes_max: 2MiB, replay_total_bytes_max: 64MiB, hold_bytes_max: 3MiB}
+    hedging: {after: p99.5, share: 0.02, tokens_max: 9}
     allow_replica_changes: true
     queue: {size_max: 7, time_max: 4s}
   spare:
@@ -130,6 +131,11 @@ kubernetes: {kubeconfig: kube.yaml, context: c}
   EXPECT_EQ(budget.tokens_start, 5);
   EXPECT_EQ(budget.tokens_max, 50);
   EXPECT_EQ(budget.active_min, 1u);
+  EXPECT_EQ(pool.pool.hedging.quantile, 0.995);
+  EXPECT_EQ(pool.pool.hedging.after, 0s);
+  EXPECT_EQ(pool.pool.hedging.share, 0.02);
+  EXPECT_EQ(pool.pool.hedging.tokens_max, 9);
+  EXPECT_FALSE(config->pools.at(1).pool.hedging.on());
   EXPECT_EQ(pool.pool.queue_size_max, 7u);
   EXPECT_EQ(pool.pool.queue_time_max, 4s);
   EXPECT_EQ(config->admin->port, 9090);
@@ -200,6 +206,7 @@ pools:
     health_check: {path: ready, interval: 0s}
     ejection: {time_base: 5s, time_max: 1s}
     retries: {tries_max: 0, replay_bytes_max: 8MiB, replay_total_bytes_max: 1MiB}
+    hedging: {after: p100, tokens_max: 0}
   grpc: {kubernetes: {namespace: A}, auth: {}}
 threads: -1
 )");
@@ -223,10 +230,28 @@ threads: -1
                                "time_base, 5s"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.tries_max': got '0'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.http.retries.replay_total_bytes_max'"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:15: field 'pools.http.hedging.after': got 'p100', "
+                               "expected off, a percentile from p50 to p99.9, or a time above 0"));
+  EXPECT_THAT(error, HasSubstr("field 'pools.http.hedging.tokens_max': got '0'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.grpc.kubernetes.service'"));
   EXPECT_THAT(error, HasSubstr("field 'pools.grpc.auth"));
   EXPECT_THAT(error, HasSubstr("field 'pools.grpc.kubernetes.namespace': got 'A'"));
-  EXPECT_THAT(error, HasSubstr("balance.yaml:16: field 'threads': got '-1'"));
+  EXPECT_THAT(error, HasSubstr("balance.yaml:17: field 'threads': got '-1'"));
+}
+
+TEST(GatewayConfigTest, WhenARequestIsHedged) {
+  lb::Hedging::Options hedging;
+  EXPECT_FALSE(hedging.on());
+  EXPECT_TRUE(ParseHedgeAfter("p95", hedging));
+  EXPECT_EQ(hedging.quantile, 0.95);
+  EXPECT_TRUE(ParseHedgeAfter("50ms", hedging));
+  EXPECT_EQ(hedging.quantile, 0);
+  EXPECT_EQ(hedging.after, 50ms);
+  EXPECT_TRUE(ParseHedgeAfter("off", hedging));
+  EXPECT_FALSE(hedging.on());
+  for (const char* wrong : {"", "p", "p49", "p100", "95", "p95x", "0s", "-1s", "on"}) {
+    EXPECT_FALSE(ParseHedgeAfter(wrong, hedging)) << wrong;
+  }
 }
 
 TEST(GatewayConfigTest, WhatIsMissingIsNamed) {

@@ -43,6 +43,7 @@ std::string AccessLine(const AccessEntry& entry) {
   out.Key("upstream").String(entry.upstream);
   out.Key("status").Int(entry.status);
   if (entry.broken_off) out.Key("broken_off").Bool(true);
+  if (entry.hedged) out.Key("hedged").Bool(true);
   Text(out, "error", entry.error);
   out.Key("tries").BeginArray();
   for (const AccessEntry::Try& one : entry.tries) {

@@ -37,6 +37,7 @@ struct AccessEntry {
   // The answer's, as HTTP has it, also of a gRPC call; 499: the client left, 0 is never written.
   int status = 0;
   bool broken_off = false;  // The answer was cut short.
+  bool hedged = false;      // Sent a second time beside its first try.
   std::string_view error;   // Of the balancer's own, or of the last try that failed.
   struct Try {
     std::string endpoint;

@@ -250,6 +250,8 @@ BalancerState Balancer::Read() {
   state.retries = pool.retries;
   state.retries_refused = pool.retries_refused;
   state.retry_tokens = pool.retry_tokens;
+  state.hedges = pool.hedges;
+  state.hedges_refused = pool.hedges_refused;
   uint64_t recent = 0;
   for (const auto& [id, window] : windows_) recent += window.Count(TrafficWindow::kQuantileWindow);
   for (Dispatcher::EndpointStatus& status : pool.endpoints) {
@@ -283,6 +285,7 @@ BalancerState Balancer::Read() {
   state.load_reports = proxy.load_reports.value();
   state.load_malformed = proxy.load_malformed.value();
   state.rescued = proxy.rescued.value();
+  state.hedges_won = proxy.hedges_won.value();
   state.active = static_cast<uint64_t>(proxy.active.load(std::memory_order_relaxed));
   state.bytes_received = proxy.bytes_received.value();
   state.bytes_sent = proxy.bytes_sent.value();

@@ -1,6 +1,7 @@
 // The table of docs/retries.md with a connection that breaks at every byte: the one between the
 // balancer and the first of two endpoints is cut after each number of bytes of the request, and of
-// the answer, by a reset and by an orderly end, over HTTP/1.1 and over gRPC.
+// the answer, by a reset and by an orderly end, over HTTP/1.1 and over gRPC; and so is each of the
+// two connections of a request that is hedged.
 
 #include <gtest/gtest.h>
 
@@ -11,12 +12,16 @@
 namespace tepal::lb {
 namespace {
 
+// Which of two tries at a time goes by way of the connection that is cut.
+enum class Hedge { kNone, kFirst, kSecond };
+
 struct What {
   std::string path;
   std::string method = "POST";
   bool repeatable = true;         // The answer must come whatever happens.
   bool answers_in_parts = false;  // Unless some of it has been passed on.
   std::string message = "twenty bytes of text";
+  Hedge hedge = Hedge::kNone;
 };
 
 struct Outcome {
@@ -25,6 +30,7 @@ struct Outcome {
   Status status;
   std::string got;
   int executed = 0;
+  uint64_t hedges = 0;
 };
 
 Outcome Run(const What& what, const CuttingRelay::Cut& cut) {
@@ -34,11 +40,20 @@ Outcome Run(const What& what, const CuttingRelay::Cut& cut) {
   network.short_read = 0;
   network.refuse_write = 0;
   network.latency_max = 20us;
+  if (what.hedge != Hedge::kNone) options.pool.hedging = {.after = 5ms, .share = 1};
   GrpcScene scene(1, 2, options, network);
   const env::Address address{env::Address::Family::kIp4, "10.0.0.2", 1};
   CuttingRelay relay(*scene.server_loop, address, scene.servers[0].address, cut);
-  scene.AddEndpoint(address);  // Tried first: both are idle.
-  scene.AddEndpoint(scene.servers[1].address);
+  // Tried in this order: both are idle.
+  if (what.hedge == Hedge::kSecond) scene.AddEndpoint(scene.servers[1].address);
+  scene.AddEndpoint(address);
+  if (what.hedge != Hedge::kSecond) scene.AddEndpoint(scene.servers[1].address);
+  if (what.hedge != Hedge::kNone) {
+    // The one that is cut answers first, with the other under way.
+    scene.servers[0].service->takes = what.hedge == Hedge::kFirst ? 10ms : 1ms;
+    scene.servers[1].service->takes = 20ms;
+    scene.world.RunFor(1ms);
+  }
   std::shared_ptr<CallBook> book;
   std::shared_ptr<GrpcScene::Stream> stream;
   if (what.path == kStreaming) {
@@ -54,14 +69,17 @@ Outcome Run(const What& what, const CuttingRelay::Cut& cut) {
     book = scene.Call(what.path, what.message, std::nullopt, what.method);
   }
   scene.Finish();
-  Outcome outcome{relay.has_cut(), relay.passed(cut.answers), book->status, book->got, 0};
+  Outcome outcome{relay.has_cut(), relay.passed(cut.answers), book->status, book->got, 0, 0};
+  outcome.hedges = scene.balancer->Read().hedges;
   for (const auto& [id, count] : scene.books.executed) outcome.executed += count;
   return outcome;
 }
 
 void CutEverywhere(const What& what) {
   for (const bool answers : {false, true}) {
-    const size_t whole = Run(what, {.answers = answers}).passed;
+    const Outcome uncut = Run(what, {.answers = answers});
+    const size_t whole = uncut.passed;
+    EXPECT_EQ(uncut.hedges, what.hedge == Hedge::kNone ? 0u : 1u);
     ASSERT_GT(whole, 20u);
     ASSERT_LT(whole, 2000u);
     int failed = 0;
@@ -76,7 +94,8 @@ void CutEverywhere(const What& what) {
         } else {
           ++failed;
         }
-        EXPECT_LE(outcome.executed, what.repeatable ? 2 : 1);
+        const int hedges = static_cast<int>(outcome.hedges);
+        EXPECT_LE(outcome.executed, (what.repeatable ? 2 : 1) + hedges);
         if (what.repeatable && !what.answers_in_parts) {
           EXPECT_TRUE(outcome.status.ok()) << outcome.status.message();
         }
@@ -114,6 +133,12 @@ TEST(BalancerCutSimTest, Sequence) {
   CutEverywhere({.path = kUnary, .repeatable = false, .message = message});
 }
 TEST(BalancerCutSimTest, ModelInfer) { CutEverywhere({.path = kUnary}); }
+TEST(BalancerCutSimTest, Hedged) {
+  for (const char* path : {kInferRoute, kUnary}) {
+    CutEverywhere({.path = path, .hedge = Hedge::kFirst});
+    CutEverywhere({.path = path, .hedge = Hedge::kSecond});
+  }
+}
 TEST(BalancerCutSimTest, ModelStreamInfer) {
   CutEverywhere({.path = kStreaming, .repeatable = false});
 }

@@ -134,6 +134,12 @@ void Page::WriteQueue() {
           [](const BalancerState& s) { return s.retries_refused; });
   Gauge("tepal_balancer_retry_tokens", "What is in the retry budget.",
         [](const BalancerState& s) { return s.retry_tokens; });
+  Counter("tepal_balancer_hedges_total", "Requests sent a second time beside their first try.",
+          [](const BalancerState& s) { return s.hedges; });
+  Counter("tepal_balancer_hedges_won_total", "Second tries whose answer the client got.",
+          [](const BalancerState& s) { return s.hedges_won; });
+  Counter("tepal_balancer_hedges_refused_total", "Second tries that the budget did not allow.",
+          [](const BalancerState& s) { return s.hedges_refused; });
   Gauge("tepal_balancer_replay_bytes", "Request bodies reserved for retries.",
         [](const BalancerState& s) { return s.replay_bytes; });
 }

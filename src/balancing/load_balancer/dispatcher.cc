@@ -21,6 +21,7 @@ bool Contains(const std::vector<T>& all, T one) {
 Status Dispatcher::Validate(const Options& options) {
   RETURN_IF_ERROR(HealthCheck::Validate(options.health));
   RETURN_IF_ERROR(Ejection::Validate(options.ejection));
+  RETURN_IF_ERROR(Hedging::Validate(options.hedging));
   if (options.queue_time_max <= 0ns) return InvalidArgument("queue_time_max must be above 0");
   if (!(options.retry_budget.share >= 0 && options.retry_budget.share <= 1)) {
     return InvalidArgument(
@@ -37,7 +38,15 @@ Dispatcher::Dispatcher(const Options& options, env::Random& random)
     : options_(options),
       random_(random),
       budget_(options.retry_budget),
-      line_(options.queue_size_max) {}
+      hedging_(options.hedging),
+      line_(options.queue_size_max),
+      model_times_(options.hedging.usual_quantile()) {}
+
+void Dispatcher::CountAdmitted(const Asking& asking) {
+  ++counters_.admitted;
+  budget_.OnRequest();
+  if (asking.work) hedging_.OnRequest();
+}
 
 Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   const Instant deadline = std::min(now + options_.queue_time_max, asking.deadline);
@@ -53,15 +62,13 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
                      asking.sequence_end, asking.key, model};
   const ModelNumber routed = Routed(model, now);
   if (Record* record = WhereItIs(asking, now)) {
-    budget_.OnRequest();
-    ++counters_.admitted;
+    CountAdmitted(asking);
     return {Admission::kGranted, Take(*record, what, now), {}};
   }
   // Those who wait come first; Poll lets this one pass if they only wait to avoid an endpoint.
   if (line_.empty() || !asking.may_wait) {
     if (Record* record = Pick({{}, asking.key, routed}, now)) {
-      budget_.OnRequest();
-      ++counters_.admitted;
+      CountAdmitted(asking);
       return {Admission::kGranted, Take(*record, what, now), {}};
     }
     if (!asking.may_wait) {
@@ -87,8 +94,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
     ++counters_.refused;
     return {Admission::kFull, {}, {}};
   }
-  budget_.OnRequest();
-  ++counters_.admitted;
+  CountAdmitted(asking);
   return {Admission::kWaiting, {}, {}};
 }
 
@@ -162,7 +168,7 @@ Dispatcher::Record* Dispatcher::Pick(const Where& where, Instant now) {
   if (with_room_ == 0) return nullptr;
   if (options_.policy == ChoicePolicy::kHash && where.key != 0) {
     Record* record = PickByKey(where, now);
-    return record != nullptr ? record : PickAmong(where, now);
+    return record != nullptr ? record : PickAmong(where, options_.policy, now);
   }
   // In a large pool each attempt looks at other endpoints.
   const int attempts = usable_.size() > kFullScanMax ? 4 : 1;
@@ -170,7 +176,7 @@ Dispatcher::Record* Dispatcher::Pick(const Where& where, Instant now) {
     Record* record = usable_[Choose(options_.policy, loads_, random_, {now, usual_seconds_})];
     if (MayGo(*record, where, now)) return record;
   }
-  return PickAmong(where, now);
+  return PickAmong(where, options_.policy, now);
 }
 
 // Bounded loads (Mirrokni, Thorup, Zadimoghaddam, "Consistent hashing with bounded loads"): who has
@@ -186,7 +192,7 @@ Dispatcher::Record* Dispatcher::PickByKey(const Where& where, Instant now) {
   return id.has_value() ? &records_.at(*id) : nullptr;
 }
 
-Dispatcher::Record* Dispatcher::PickAmong(const Where& where, Instant now) {
+Dispatcher::Record* Dispatcher::PickAmong(const Where& where, ChoicePolicy policy, Instant now) {
   std::vector<Record*> records;
   std::vector<Candidate> loads;
   for (Record* record : usable_) {
@@ -195,7 +201,7 @@ Dispatcher::Record* Dispatcher::PickAmong(const Where& where, Instant now) {
     loads.push_back(record->load);
   }
   if (records.empty()) return nullptr;
-  return records[Choose(options_.policy, loads, random_, {now, usual_seconds_})];
+  return records[Choose(policy, loads, random_, {now, usual_seconds_})];
 }
 
 Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant now) {
@@ -227,6 +233,10 @@ Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant 
   grant.sequence = what.sequence;
   grant.ended_sequence = what.sequence_end ? what.sequence : 0;
   grant.key = what.key;
+  grant.hedge = what.hedge;
+  if (what.work && what.sequence == 0) {
+    grant.hedge_after = hedging_.After(model_times_.Usual(what.model, now));
+  }
   if (what.work && what.model != 0) {
     grant.model = what.model;
     grant.alone_with_model = record.models.OnBegin(what.model, now);
@@ -249,26 +259,14 @@ void Dispatcher::Finish(const Grant& grant, TryEnd end, int status, Instant now,
   if (record.position.has_value()) loads_[*record.position] = record.load;
   NoteRoom(record);
   if (grant.retry) budget_.OnRetryEnd();
+  if (grant.hedge) hedging_.OnEnd();
   CountOutcome(record, end, status, now);
   ForgetIfDone(grant.endpoint, now);
 }
 
-// Only whole answers say how fast an endpoint is: it refuses and fails in no time.
-void Dispatcher::Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now) {
-  constexpr double kForget = 1.0 / 64;
-  const bool answered = end == TryEnd::kAnswered && status < 400;
-  const Duration latency = now - grant.begun;
-  record.load.service.OnEnd(grant.alone, latency, answered, now);
-  if (!answered) return;
-  const bool first = record.load.latency <= 0;
-  record.load.latency += (ToSeconds(latency) - record.load.latency) * (first ? 1 : 8 * kForget);
-  const double seconds = record.load.service.seconds();
-  usual_seconds_ += (seconds - usual_seconds_) * (usual_seconds_ > 0 ? kForget : 1);
-}
-
 void Dispatcher::CountOutcome(Record& record, TryEnd end, int status, Instant now) {
   auto outcome = Ejection::Outcome::kTransportFailure;
-  if (end == TryEnd::kCancelled) return;
+  if (end == TryEnd::kCancelled || end == TryEnd::kOutrun) return;
   if (end == TryEnd::kAnswered) {
     // 503 may be a server with too much to do, which leaving it out would not help, or one that is
     // not ready, which its health check will tell.

@@ -26,6 +26,7 @@
 #include "balancing/load_balancer/endpoint.h"
 #include "balancing/load_balancer/hash_ring.h"
 #include "balancing/load_balancer/health_check.h"
+#include "balancing/load_balancer/hedging.h"
 #include "balancing/load_balancer/model_directory.h"
 #include "balancing/load_balancer/model_work.h"
 #include "balancing/load_balancer/retry.h"
@@ -49,6 +50,7 @@ class Dispatcher {
     HealthCheck::Options health;
     Ejection::Options ejection;
     RetryBudget::Options retry_budget;
+    Hedging::Options hedging;
     uint32_t queue_size_max = 1024;  // Requests that wait for an endpoint; 503 above.
     Duration queue_time_max = 30s;   // How long one waits; 503 then.
     // With kHash: an endpoint with more than so many times its share of the requests in flight
@@ -74,6 +76,8 @@ class Dispatcher {
     ModelNumber model = 0;
     bool alone_with_model = false;
     Duration rescue_after{};  // See TryLimit; 0: nothing is known.
+    Duration hedge_after{};   // Hedge may be asked for then; 0: never.
+    bool hedge = false;       // A second try, which holds a place in the budget of those.
   };
 
   enum class Admission {
@@ -182,6 +186,10 @@ class Dispatcher {
   };
   Admitted Again(const AskingAgain& asking, Instant now);
 
+  // Another try beside `first`, which has no answer yet, on none of the endpoints `tried`. Nothing
+  // when it may not be: hedging.h.
+  std::optional<Grant> Hedge(const Grant& first, const std::vector<EndpointId>& tried, Instant now);
+
   // The client of a waiting request has gone. False: it is not waiting; a grant is on its way.
   bool Abandon(Ticket ticket, Instant now);
 
@@ -206,6 +214,7 @@ class Dispatcher {
   Duration oldest_wait(Instant now) const { return line_.OldestAge(now); }
   const Counters& counters() const { return counters_; }
   const RetryBudget& retry_budget() const { return budget_; }
+  const Hedging& hedging() const { return hedging_; }
   const Options& options() const { return options_; }
 
  private:
@@ -243,7 +252,7 @@ class Dispatcher {
   Record* WhereItIs(const Asking& asking, Instant now);
   Record* Pick(const Where& where, Instant now);
   Record* PickByKey(const Where& where, Instant now);
-  Record* PickAmong(const Where& where, Instant now);
+  Record* PickAmong(const Where& where, ChoicePolicy policy, Instant now);
   bool MayGo(const Record& record, const Where& where, Instant now) const;
   bool NowhereSoon(ModelNumber model, Instant now) const;
   ModelNumber Routed(ModelNumber model, Instant now) const;
@@ -258,8 +267,11 @@ class Dispatcher {
     bool sequence_end = false;
     uint64_t key = 0;
     ModelNumber model = 0;
+    bool hedge = false;
   };
+  void CountAdmitted(const Asking& asking);
   Grant Take(Record& record, const TakeFor& what, Instant now);
+  static bool SaysHowLong(TryEnd end, int status);
   void Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now);
   void LearnModel(Record& record, const Grant& grant, TryEnd end, int status, Instant now,
                   const TrySaid& said);
@@ -275,6 +287,7 @@ class Dispatcher {
   Options options_;  // HealthCheck and Ejection refer to it.
   env::Random& random_;
   RetryBudget budget_;
+  Hedging hedging_;
   WaitingLine line_;
   Counters counters_;
   std::unordered_map<EndpointId, Record> records_;

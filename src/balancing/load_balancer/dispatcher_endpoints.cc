@@ -100,6 +100,8 @@ void Dispatcher::Reconfigure(const Options& options, Instant now) {
     for (const auto& [id, record] : records_) AddToRing(record);
   }
   budget_.Reconfigure(options.retry_budget);
+  hedging_.Reconfigure(options.hedging);
+  model_times_.SetUsualQuantile(options.hedging.usual_quantile());
   line_.set_size_max(options.queue_size_max);
   for (auto& [id, record] : records_) {
     record.health.OnReconfigured(now);

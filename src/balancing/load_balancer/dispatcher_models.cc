@@ -1,5 +1,5 @@
-// What the dispatcher knows of models: where they are ready, how long they take, and what cannot be
-// answered in time.
+// What the dispatcher learns: how fast endpoints are, where models are ready, how long they take,
+// and what cannot be answered in time.
 
 #include <algorithm>
 
@@ -15,9 +15,27 @@ constexpr size_t kSoonestMax = 64;
 
 }  // namespace
 
+// Only whole answers say how fast an endpoint is: it refuses and fails in no time. A try that was
+// outrun took at least so long: without it an endpoint that stalls would seem to be quick and free.
+bool Dispatcher::SaysHowLong(TryEnd end, int status) {
+  return (end == TryEnd::kAnswered && status < 400) || end == TryEnd::kOutrun;
+}
+
+void Dispatcher::Learn(Record& record, const Grant& grant, TryEnd end, int status, Instant now) {
+  constexpr double kForget = 1.0 / 64;
+  const bool answered = SaysHowLong(end, status);
+  const Duration latency = now - grant.begun;
+  record.load.service.OnEnd(grant.alone, latency, answered, now);
+  if (!answered) return;
+  const bool first = record.load.latency <= 0;
+  record.load.latency += (ToSeconds(latency) - record.load.latency) * (first ? 1 : 8 * kForget);
+  const double seconds = record.load.service.seconds();
+  usual_seconds_ += (seconds - usual_seconds_) * (usual_seconds_ > 0 ? kForget : 1);
+}
+
 void Dispatcher::LearnModel(Record& record, const Grant& grant, TryEnd end, int status, Instant now,
                             const TrySaid& said) {
-  const bool answered = end == TryEnd::kAnswered && status < 400;
+  const bool answered = SaysHowLong(end, status);
   const Duration latency = now - grant.begun;
   if (said.load != nullptr) {
     record.load.service.OnReport(*said.load, said.load->in_flight_all, record.load.in_flight, now);
@@ -25,7 +43,8 @@ void Dispatcher::LearnModel(Record& record, const Grant& grant, TryEnd end, int 
   record.models.OnEnd(grant.model, grant.alone_with_model, latency, answered, said.load, now);
   if (said.model_unknown) models_.OnUnknown(grant.endpoint, said.model, now);
   if (!answered) return;
-  const ModelNumber model = grant.model != 0 ? grant.model : models_.OnServed(said.model);
+  const bool served = grant.model == 0 && end == TryEnd::kAnswered;
+  const ModelNumber model = served ? models_.OnServed(said.model) : grant.model;
   model_times_.OnAnswer(model, latency, now);
 }
 

@@ -31,11 +31,22 @@ std::optional<double> EndpointModels::Soonest(ModelNumber model, Instant now) co
   return work.service.Soonest(work.in_flight, now);
 }
 
+void ModelTimes::SetUsualQuantile(double quantile) {
+  usual_quantile_ = quantile;
+  for (const auto& times : times_) {
+    if (times != nullptr) times->limit.SetUsualQuantile(quantile);
+  }
+}
+
+const ModelTimes::Times* ModelTimes::Find(ModelNumber model) const {
+  return model == 0 || times_.size() < model ? nullptr : times_[model - 1].get();
+}
+
 void ModelTimes::OnAnswer(ModelNumber model, Duration latency, Instant now) {
   if (model == 0) return;
   if (times_.size() < model) times_.resize(model);
   std::unique_ptr<Times>& times = times_[model - 1];
-  if (times == nullptr) times = std::make_unique<Times>();
+  if (times == nullptr) times = std::make_unique<Times>(usual_quantile_);
   times->limit.OnAnswer(latency, now);
   constexpr double kForget = 1.0 / 64;
   const double took = ToSeconds(latency);
@@ -44,13 +55,18 @@ void ModelTimes::OnAnswer(ModelNumber model, Duration latency, Instant now) {
 }
 
 std::optional<Duration> ModelTimes::TryTime(ModelNumber model, double expected, Instant now) const {
-  if (model == 0 || times_.size() < model || times_[model - 1] == nullptr) return std::nullopt;
-  return times_[model - 1]->limit.Limit(expected, now);
+  const Times* times = Find(model);
+  return times == nullptr ? std::nullopt : times->limit.Limit(expected, now);
+}
+
+std::optional<Duration> ModelTimes::Usual(ModelNumber model, Instant now) const {
+  const Times* times = Find(model);
+  return times == nullptr ? std::nullopt : times->limit.Usual(now);
 }
 
 Duration ModelTimes::Quickest(ModelNumber model) const {
-  if (model == 0 || times_.size() < model || times_[model - 1] == nullptr) return Duration(0);
-  return FromSeconds(times_[model - 1]->quickest);
+  const Times* times = Find(model);
+  return times == nullptr ? Duration(0) : FromSeconds(times->quickest);
 }
 
 }  // namespace tepal::lb

@@ -40,18 +40,27 @@ class EndpointModels {
 // Of the pool.
 class ModelTimes {
  public:
+  // How much of a model's answers Usual covers.
+  explicit ModelTimes(double usual_quantile) : usual_quantile_(usual_quantile) {}
+  void SetUsualQuantile(double quantile);
+
   void OnAnswer(ModelNumber model, Duration latency, Instant now);
 
   // See TryLimit.
   std::optional<Duration> TryTime(ModelNumber model, double expected, Instant now) const;
+  std::optional<Duration> Usual(ModelNumber model, Instant now) const;
   // The least that an answer has taken of late, wherever; 0 when nothing is known.
   Duration Quickest(ModelNumber model) const;
 
  private:
   struct Times {
+    explicit Times(double usual_quantile) : limit(usual_quantile) {}
     TryLimit limit;
     double quickest = 0;  // Seconds.
   };
+  const Times* Find(ModelNumber model) const;
+
+  double usual_quantile_;
   std::vector<std::unique_ptr<Times>> times_;  // By number less 1.
 };
 

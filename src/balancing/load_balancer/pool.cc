@@ -167,6 +167,11 @@ bool Pool::Rescue(const Dispatcher::AskingAgain& asking, Instant now, Admitted& 
   });
 }
 
+std::optional<Pool::Grant> Pool::Hedge(const Grant& first, const std::vector<EndpointId>& tried,
+                                       Instant now) {
+  return With(now, [&](Dispatcher& d, Instant t) { return d.Hedge(first, tried, t); });
+}
+
 bool Pool::Abandon(Ticket ticket, Instant now) {
   return With(now, [&](Dispatcher& d, Instant t) { return d.Abandon(ticket, t); });
 }
@@ -233,6 +238,8 @@ Pool::Reading Pool::Read(Instant now) {
   reading.retries = d.retry_budget().allowed();
   reading.retries_refused = d.retry_budget().refused();
   reading.retry_tokens = d.retry_budget().tokens();
+  reading.hedges = d.hedging().begun();
+  reading.hedges_refused = d.hedging().refused();
   return reading;
 }
 

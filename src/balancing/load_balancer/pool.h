@@ -63,6 +63,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // Ends the try (`asking.failed`) and begins another, or does neither: false when the budget has
   // no token.
   bool Rescue(const Dispatcher::AskingAgain& asking, Instant now, Admitted& admitted);
+  std::optional<Grant> Hedge(const Grant& first, const std::vector<EndpointId>& tried, Instant now);
   bool Abandon(Ticket ticket, Instant now);
   void Finish(const Grant& grant, TryEnd end, int status, Instant now, const TrySaid& said = {});
   bool ElsewhereReady(std::string_view model, const std::vector<EndpointId>& tried, Instant now);
@@ -86,6 +87,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
     uint64_t retries = 0;
     uint64_t retries_refused = 0;
     double retry_tokens = 0;
+    uint64_t hedges = 0;
+    uint64_t hedges_refused = 0;
   };
   Reading Read(Instant now);
 

@@ -67,6 +67,7 @@ void ProxyExchange::LogAccess(int status) {
   entry.model = of_path.empty() ? std::string_view(facts_.model) : of_path;
   entry.upstream = options().upstream;
   entry.broken_off = broken_off_;
+  entry.hedged = hedged_;
   entry.status = broken_off_ ? attempt_->answer.status : status == 0 ? kClientGone : status;
   entry.error = log_error_.empty() ? last_error_ : log_error_;
   entry.tries = std::move(log_tries_);

@@ -27,6 +27,7 @@ bool ProxyExchange::MayHold(const http::ResponseHead& answer) const {
 }
 
 void ProxyExchange::OnHead(ProxyAttempt& attempt) {
+  Outrun(attempt);
   ProxyAttempt::Answer& answer = attempt.answer;
   SetRequestId(answer.head.headers);
   answer.holding = MayHold(answer.head);
@@ -41,7 +42,8 @@ void ProxyExchange::OnHead(ProxyAttempt& attempt) {
 void ProxyExchange::StreamAnswer(ProxyAttempt& attempt) {
   ProxyAttempt::Answer& answer = attempt.answer;
   answer.holding = false;
-  if (JudgeTry(Facts(attempt, TryEnd::kAnswered), options().tries_max) == RetryVerdict::kAgain) {
+  if (Beside(attempt) != nullptr ||
+      JudgeTry(Facts(attempt, TryEnd::kAnswered), options().tries_max) == RetryVerdict::kAgain) {
     return EndTry(attempt, TryEnd::kAnswered);
   }
   answer.streamed = true;
@@ -73,6 +75,7 @@ void ProxyExchange::PassOn(ProxyAttempt& attempt, const http::Headers* trailers)
   const bool streamed = attempt.answer.streamed;
   http::ResponseSender* const sender = std::exchange(sender_, nullptr);
   if (sender == nullptr) return Done(0);
+  if (attempt.grant().hedge) statistics().hedges_won.Add();
   if (cut_short_ && status == 200) {
     const Status why = Unavailable("the balancer is stopping; what came before it is answered");
     streamed ? http::GrpcFinish(*sender, why) : http::GrpcRespondError(*sender, why);

@@ -207,8 +207,8 @@ void ProxyExchange::OnClientGone() {
     if (handler_.waiting_.erase(ticket_) > 0) (void)handler_.pool_->Abandon(ticket_, Now());
     Done(0);
   } else if (phase_ == Phase::kTrying) {
-    const auto attempt = attempt_;
-    EndTry(*attempt, TryEnd::kCancelled);
+    CancelTries();
+    Done(0);
   } else {
     Done(0);
   }

@@ -5,10 +5,12 @@
 //                                                  ^            |
 //                                                  +-- again ---+   (retry.h says when)
 //
+// A try that takes long may get a second one beside it (hedging.h).
+//
 // proxy_exchange.cc has the client's side, proxy_tries.cc what becomes of the tries
-// (proxy_attempt.h), proxy_answer.cc what the client gets, proxy_access.cc who may and what is
-// logged. Held by the receivers that the sessions own, and by the handler while it waits. Owned by
-// one loop.
+// (proxy_attempt.h), proxy_hedge.cc two of them at a time, proxy_answer.cc what the client gets,
+// proxy_access.cc who may and what is logged. Held by the receivers that the sessions own, and by
+// the handler while it waits. Owned by one loop.
 
 #pragma once
 
@@ -79,7 +81,13 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   http::RequestHead HeadOfTry() const;
   Instant LimitOf(const ProxyAttempt& attempt) const;
   std::vector<EndpointId> TriedWith(const ProxyAttempt& attempt) const;
-  void GiveUpLate(ProxyAttempt& attempt);
+  void GiveUpLate(const ProxyAttempt& attempt);
+  bool CloseTry(ProxyAttempt& attempt, TryEnd end, const http::Headers* trailers);
+  void Hedge(const ProxyAttempt& first);
+  ProxyAttempt* Beside(const ProxyAttempt& attempt) const;
+  void Outrun(const ProxyAttempt& winner);
+  void GoOnWithout(const ProxyAttempt& attempt);
+  void CancelTries();
   void EndTry(ProxyAttempt& attempt, TryEnd end, const http::Headers* trailers = nullptr);
   bool Late() const { return Now() >= deadline_; }
   RetryFacts Facts(const ProxyAttempt& attempt, TryEnd end) const;
@@ -119,7 +127,10 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   std::optional<size_t> bytes_until_end_;  // The server drains: the call ends after so many.
   bool cut_short_ = false;                 // And has.
 
-  std::shared_ptr<ProxyAttempt> attempt_;  // The latest try.
+  std::shared_ptr<ProxyAttempt> attempt_;  // The latest try, or the first of two at a time.
+  std::shared_ptr<ProxyAttempt> hedge_;    // The second of them.
+  bool hedge_asked_ = false;               // Whether there should be one; it is asked once.
+  bool hedged_ = false;                    // There was.
   uint32_t tries_ = 0;
   uint32_t tries_unprocessed_ = 0;
   std::vector<EndpointId> tried_;

@@ -22,6 +22,7 @@ struct ProxyStatistics {
   telemetry::Counter load_reports;      // Read from endpoints' answers.
   telemetry::Counter load_malformed;    // And those that made no sense.
   telemetry::Counter rescued;           // Tries given up for taking far longer than usual.
+  telemetry::Counter hedges_won;        // Second tries whose answers clients got.
   telemetry::Counter bytes_received;    // Bodies, from clients.
   telemetry::Counter bytes_sent;        // Bodies, to clients.
   telemetry::LatencyHistogram latency;  // Head received to answer complete, waiting included.

@@ -26,7 +26,9 @@ Instant ProxyExchange::LimitOf(const ProxyAttempt& attempt) const {
   if (route_ == RouteKind::kCall) return deadline_;
   Duration time = options().try_time_max;
   const Duration rescue_after = attempt.grant().rescue_after;
+  const Duration hedge_after = attempt.grant().hedge_after;
   if (rescue_after > 0ns && !attempt.rescue_over) time = std::min(time, rescue_after);
+  if (hedge_after > 0ns && !hedge_asked_) time = std::min(time, hedge_after);
   return std::min(attempt.begun() + time, deadline_);
 }
 
@@ -62,7 +64,7 @@ void ProxyExchange::CountTry(const ProxyAttempt& attempt, TryEnd end) {
     traffic.CountResponse(attempt.answer.status);
     traffic.time_us.fetch_add(static_cast<uint64_t>(time_us), std::memory_order_relaxed);
     traffic.latency.Record(time_us);
-  } else if (end == TryEnd::kCancelled) {
+  } else if (end == TryEnd::kCancelled || end == TryEnd::kOutrun) {
     traffic.cancelled.fetch_add(1, std::memory_order_relaxed);
   } else {
     traffic.failures.fetch_add(1, std::memory_order_relaxed);
@@ -75,9 +77,8 @@ void ProxyExchange::OnTryFailed(ProxyAttempt& attempt,
   EndTry(attempt, failure.unprocessed ? TryEnd::kUnprocessed : TryEnd::kConnectionLost);
 }
 
-void ProxyExchange::EndTry(ProxyAttempt& attempt, TryEnd end, const http::Headers* trailers) {
-  const RetryVerdict verdict = JudgeTry(Facts(attempt, end), options().tries_max);
-  if (verdict == RetryVerdict::kGoOnWaiting) return;
+// Lets go of the try and tells the pool. True: the endpoint does not know the model.
+bool ProxyExchange::CloseTry(ProxyAttempt& attempt, TryEnd end, const http::Headers* trailers) {
   attempt.Leave();
   CountTry(attempt, end);
   const bool unknown = end == TryEnd::kAnswered && SaysUnknownModel(attempt, trailers);
@@ -87,6 +88,14 @@ void ProxyExchange::EndTry(ProxyAttempt& attempt, TryEnd end, const http::Header
                           .model = facts_.model,
                           .model_unknown = unknown});
   if (end == TryEnd::kUnprocessed) ++tries_unprocessed_;
+  return unknown;
+}
+
+void ProxyExchange::EndTry(ProxyAttempt& attempt, TryEnd end, const http::Headers* trailers) {
+  const RetryVerdict verdict = JudgeTry(Facts(attempt, end), options().tries_max);
+  if (verdict == RetryVerdict::kGoOnWaiting) return;
+  const bool unknown = CloseTry(attempt, end, trailers);
+  if (Beside(attempt) != nullptr) return GoOnWithout(attempt);
   if (unknown && MayFindModelElsewhere(attempt)) {
     last_error_ = "it does not know the model";
     ++tries_unprocessed_;
@@ -163,6 +172,12 @@ void ProxyExchange::OnLimit(ProxyAttempt& attempt) {
     last_error_ = Concat("no answer within ", ToMilliseconds(options().try_time_max), " ms");
     return EndTry(attempt, TryEnd::kTimedOut);
   }
+  const Duration hedge_after = attempt.grant().hedge_after;
+  if (hedge_after > 0ns && Now() >= attempt.begun() + hedge_after && !hedge_asked_) {
+    hedge_asked_ = true;
+    attempt.WaitUntil(LimitOf(attempt));
+    return Hedge(attempt);
+  }
   // Far longer than usual: better elsewhere, if there is a place and a token for it.
   if (handler_.pool_->ElsewhereReady(facts_.model, TriedWith(attempt), Now()) &&
       Rescue(attempt, Concat("no answer within ", ToMilliseconds(attempt.grant().rescue_after),
@@ -174,10 +189,8 @@ void ProxyExchange::OnLimit(ProxyAttempt& attempt) {
 }
 
 // The client's doing, and not the endpoint's.
-void ProxyExchange::GiveUpLate(ProxyAttempt& attempt) {
-  attempt.Leave();
-  CountTry(attempt, TryEnd::kCancelled);
-  handler_.pool_->Finish(attempt.grant(), TryEnd::kCancelled, 0, Now());
+void ProxyExchange::GiveUpLate(const ProxyAttempt& attempt) {
+  CancelTries();
   AnswerError(504, Concat("endpoint ", attempt.address().ToString(),
                           " has not answered before the request's deadline"));
 }
@@ -186,10 +199,16 @@ void ProxyExchange::OnSuspected(ProxyAttempt& attempt) {
   (void)Rescue(attempt, "the endpoint failed its health checks");
 }
 
-// Gives the try up for another one; false when that may not be, and it goes on.
+// Gives the try up for another one, or for the one beside it; false when that may not be, and it
+// goes on.
 bool ProxyExchange::Rescue(ProxyAttempt& attempt, std::string why) {
   const RetryFacts facts = Facts(attempt, TryEnd::kSuspected);
   if (JudgeTry(facts, options().tries_max) != RetryVerdict::kAgain) return false;
+  if (Beside(attempt) != nullptr) {
+    last_error_ = std::move(why);
+    EndTry(attempt, TryEnd::kSuspected);
+    return true;
+  }
   std::vector<EndpointId> tried = TriedWith(attempt);
   Pool::Admitted admitted;
   const Dispatcher::AskingAgain asking{

@@ -7,7 +7,7 @@
 namespace tepal::lb {
 
 RetryVerdict JudgeTry(const RetryFacts& facts, uint32_t tries_max) {
-  if (facts.end == TryEnd::kCancelled) return RetryVerdict::kForget;
+  if (facts.end == TryEnd::kCancelled || facts.end == TryEnd::kOutrun) return RetryVerdict::kForget;
   const bool may_repeat = Repeatable(facts.route) && !facts.sequence && facts.body_kept &&
                           facts.tries_begun < tries_max;
   if (facts.end == TryEnd::kAnswered) {

@@ -16,7 +16,8 @@ enum class TryEnd {
   kTimedOut,        // No head of an answer within try_time_max.
   kSuspected,       // Still waiting for a head on an endpoint that fails its health checks.
   kAnswered,        // A whole answer, or the head of one that is streamed.
-  kCancelled,       // The client has gone.
+  kCancelled,       // Nobody waits for it: the client has gone, or the try before it was in time.
+  kOutrun,          // A try that began later has answered: this one takes at least so long.
 };
 
 struct RetryFacts {

@@ -18,6 +18,24 @@ TEST(TryLimitTest, NothingIsSaidBeforeEnoughIsKnown) {
   EXPECT_EQ(limit.Limit(0, now), Duration(TryLimit::kTryTimeMin));
 }
 
+TEST(TryLimitTest, WhatIsUsualIsNotExceededByWhatTakesAlike) {
+  for (const Duration each : std::initializer_list<Duration>{700us, 5ms, 5200us, 5500us, 90ms}) {
+    TryLimit limit(0.9);
+    Instant now = Feed(limit, each, TryLimit::kAnswersMin - 1, Instant(5s));
+    EXPECT_EQ(limit.Usual(now), std::nullopt);
+    now = Feed(limit, each, 1, now);
+    EXPECT_GE(limit.Usual(now).value(), each);
+    EXPECT_LE(limit.Usual(now).value(), each * 6 / 5);
+    now = Feed(limit, 10 * each, 30, now);  // More than a tenth takes longer.
+    now = Feed(limit, each, 128, now);
+    EXPECT_GE(limit.Usual(now).value(), 10 * each);
+    limit.SetUsualQuantile(0.5);
+    now = Feed(limit, each, 1, now);
+    EXPECT_LE(limit.Usual(now).value(), each * 6 / 5);
+    EXPECT_EQ(limit.Usual(now + 60s), std::nullopt);
+  }
+}
+
 TEST(TryLimitTest, FollowsNearlyTheLongest) {
   TryLimit limit;
   Instant now(5s);

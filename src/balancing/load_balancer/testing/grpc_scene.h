@@ -42,8 +42,10 @@ class EchoService final : public http::RequestHandler {
       : loop_(loop), random_(random), books_(books) {}
 
   bool frozen = false;
-  Status refusal;    // Calls are answered with it when it is not OK.
-  std::string tail;  // Added to every streamed message.
+  std::optional<Duration> takes;  // Anything up to 5 ms without it.
+  int status = 200;               // Of answers that are none of gRPC's.
+  Status refusal;                 // Calls are answered with it when it is not OK.
+  std::string tail;               // Added to every streamed message.
 
   std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
                                                    http::ResponseSender& sender) override {
@@ -62,17 +64,22 @@ class EchoService final : public http::RequestHandler {
         head, kSceneMessageMax, sender,
         [=, this, &sender](Buffer body) {
           ++books_.executed[id];
-          Later([=, &sender, body = std::move(body)]() mutable {
+          Later([=, this, &sender, body = std::move(body)]() mutable {
             if (!*alive) return;
             BufferList list;
             list.push_back(std::move(body));
-            if (!streams) return sender.Respond({}, std::move(list));
-            sender.Start({});
+            http::ResponseHead answer;
+            answer.status = status;
+            if (!streams) return sender.Respond(std::move(answer), std::move(list));
+            sender.Start(std::move(answer));
             sender.Write(std::move(list));
             sender.Finish();
           });
         },
-        [alive](const Status&) { *alive = false; });
+        [this, alive](const Status&) {
+          *alive = false;
+          ++books_.cancelled;
+        });
   }
 
  private:
@@ -116,7 +123,8 @@ class EchoService final : public http::RequestHandler {
   }
 
   void Later(env::Task task) {
-    if (!frozen) loop_.RunAfter(100us * (1 + random_.Below(50)), std::move(task));
+    if (frozen) return;
+    loop_.RunAfter(takes.value_or(100us * (1 + random_.Below(50))), std::move(task));
   }
 
   env::EventLoop& loop_;
