@@ -1,6 +1,8 @@
 """The chart on the test cluster: Helm, our image on every node, slots that nodes offer, load, and each pod's share of it."""
+import collections
 import http.client
 import json
+import math
 import os
 import re
 import shutil
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.parse
 import urllib.request
 
 from harness import BUILD, REPOSITORY
@@ -37,7 +40,7 @@ class Release:
         self.program = subprocess.run([REPOSITORY / "test/chart/build"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         self.home = cluster.folder / "helm"
 
-    def helm(self, *arguments, values=None, timeout=300):
+    def helm(self, *arguments, values=None, timeout=660):
         folders = {f"HELM_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
         command = [self.program, f"--kubeconfig={self.cluster.admin}", f"--namespace={self.namespace}", *map(str, arguments)]
         done = subprocess.run(command + (["--values=-"] if values is not None else []), input=json.dumps(values) if values is not None else None,
@@ -47,17 +50,18 @@ class Release:
         return done.stdout
 
     def install(self, values):
-        return self.helm("install", self.name, CHART, "--create-namespace", "--wait", "--timeout=4m", values=values)
+        return self.helm("install", self.name, CHART, "--create-namespace", "--wait", "--timeout=10m", values=values)
 
     def upgrade(self, values):
-        return self.helm("upgrade", self.name, CHART, "--wait", "--timeout=4m", values=values)
+        return self.helm("upgrade", self.name, CHART, "--wait", "--timeout=10m", values=values)
 
     def kubectl(self, *arguments, **options):
         return self.cluster.kubectl("-n", self.namespace, *arguments, **options)
 
     def pods(self, component):
         """Those that are not on their way out."""
-        pods = self.cluster.items("pods", "-n", self.namespace, "-l", f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}")
+        selector = urllib.parse.quote(f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}")
+        pods = self.cluster.read(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={selector}")["items"]
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def ready(self, component):
@@ -65,12 +69,33 @@ class Release:
 
     def served(self):
         """Pod name -> the requests that it has answered since it started, by its own metrics."""
+        return {name: sum(models.values()) for name, models in self.served_models().items()}
+
+    def served_models(self):
+        """Pod name -> model -> the requests that it has answered since it started, by its own metrics."""
         found = {}
         for pod in self.ready("server"):
             with urllib.request.urlopen(f"http://{pod['status']['podIP']}:8002/metrics", timeout=10) as answer:
                 text = answer.read().decode()
-            found[pod["metadata"]["name"]] = sum(map(float, re.findall(r"^nv_inference_request_success\{.*\} (\S+)$", text, re.M)))
+            found[pod["metadata"]["name"]] = {model: float(value) for model, value in re.findall(
+                r'^nv_inference_request_success\{model="([^"]*)".*\} (\S+)$', text, re.M)}
         return found
+
+    def server_states(self):
+        """How far the servers are, in some words."""
+        def of(pod):
+            container = pod["status"].get("containerStatuses", [{}])[0].get("state", {})
+            return container.get("waiting", {}).get("reason") or ("starting" if "running" in container else pod["status"]["phase"])
+
+        states = collections.Counter("ready" if self.cluster.ready(pod) else of(pod) for pod in self.pods("server"))
+        return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no server"
+
+    def autoscaler_state(self, name):
+        """What the HorizontalPodAutoscaler wants and why, in some words."""
+        status = self.cluster.read(f"/apis/autoscaling/v2/namespaces/{self.namespace}/horizontalpodautoscalers/{name}")["status"]
+        reads = [json.dumps(one[one["type"].lower()]["current"]) for one in status.get("currentMetrics") or [] if one.get("type")]
+        trouble = [f"{one['reason']}: {one['message']}" for one in status.get("conditions", []) if one["status"] == "False"]
+        return "; ".join([f"the autoscaler wants {status.get('desiredReplicas')}, reads {' '.join(reads) or 'nothing'}", *trouble])
 
 
 def load_image(cluster):
@@ -93,10 +118,24 @@ def offer_slots(cluster, counts):
                  "the slots are offered")
 
 
-def copy_models(cluster):
-    """The flower models, where every node's pods can have them. Readable for any user, as on a file server."""
+SLOW_MODEL = """backend: "delay"
+max_batch_size: 0
+input [{ name: "INPUT0" data_type: TYPE_FP32 dims: [ 16 ] }]
+output [{ name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 16 ] }]
+parameters { key: "sleep_ms" value { string_value: "50" } }
+"""
+
+
+def copy_models(cluster, flowers=True, slow=()):
+    """Models where every node's pods can have them, readable for any user as on a file server: the flowers, and of each name in `slow`
+    one that takes 50 ms a request, one at a time, without using a processor: load that does not depend on how busy this machine is."""
     folder = cluster.folder / "models"
-    shutil.copytree(REPOSITORY / "examples/flower/models", folder)
+    if flowers:
+        shutil.copytree(REPOSITORY / "examples/flower/models", folder)
+    for name in slow:
+        (folder / name / "1").mkdir(parents=True)
+        (folder / name / "config.pbtxt").write_text(SLOW_MODEL)
+        shutil.copy(BUILD / "lib/tepal/backends/delay/libtriton_delay.so", folder / name)  # The image has it not.
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
@@ -105,9 +144,9 @@ def copy_models(cluster):
 class Load:
     """`tepal bench` in the background, until stop(): its report."""
 
-    def __init__(self, cluster, name, url, *flags):
+    def __init__(self, cluster, name, url, *flags, model="efficientnet_lite0"):
         self.report = cluster.folder / f"load-{name}.json"
-        self.process = subprocess.Popen([TEPAL, "bench", f"--url={url}", "--model=efficientnet_lite0", "--progress=none",
+        self.process = subprocess.Popen([TEPAL, "bench", f"--url={url}", f"--model={model}", "--progress=none",
                                          "--server-statistics=false", f"--json={self.report}", *flags],
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -130,12 +169,14 @@ class KeptConnections:
     """Clients over HTTP/1.1 with keep-alive that do what real ones do: they connect anew when told `Connection: close`, and send
     again, once, what the other side closed on a kept connection before it answered (RFC 9112, 9.3.1; nobody can avoid that race)."""
 
-    def __init__(self, address, clients):
+    def __init__(self, address, clients, model="efficientnet_lite0", tensor="input", shape=(1, 3, 224, 224)):
         self.address, self.stopping, self.lock = address, threading.Event(), threading.Lock()
         self.succeeded, self.resent, self.failures = 0, 0, {}
-        header = json.dumps({"inputs": [{"name": "input", "shape": [1, 3, 224, 224], "datatype": "FP32",
-                                         "parameters": {"binary_data_size": 602112}}]}).encode()
-        self.body, self.headers = header + bytes(602112), {"Inference-Header-Content-Length": str(len(header))}
+        size = 4 * math.prod(shape)
+        header = json.dumps({"inputs": [{"name": tensor, "shape": shape, "datatype": "FP32",
+                                         "parameters": {"binary_data_size": size}}]}).encode()
+        self.path, self.body = f"/v2/models/{model}/infer", header + bytes(size)
+        self.headers = {"Inference-Header-Content-Length": str(len(header))}
         self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
@@ -165,7 +206,7 @@ class KeptConnections:
                     self.failures[failure] = self.failures.get(failure, 0) + 1
 
     def _send(self, connection):
-        connection.request("POST", "/v2/models/efficientnet_lite0/infer", self.body, self.headers)
+        connection.request("POST", self.path, self.body, self.headers)
         answer = connection.getresponse()
         answer.read()
         return answer.status

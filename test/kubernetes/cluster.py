@@ -8,13 +8,16 @@ The process that makes the cluster moves into the control plane's network namesp
 `with` takes everything down: processes by their ids, namespaces, control groups, the folder.
 """
 import ctypes
+import http.client
 import json
 import os
 import pathlib
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -43,6 +46,7 @@ class Cluster:
         self.processes = {}
         self.name_server = None
         self.mount_points = []
+        self._connections = threading.local()
 
     def __enter__(self):
         started = time.monotonic()
@@ -116,25 +120,60 @@ class Cluster:
     def items(self, *what):
         return self.get(*what)["items"]
 
+    def read(self, path):
+        """GET of the API server, over a kept connection: for what is asked again and again, which kubectl is slow for."""
+        for attempt in (1, 2):
+            connection = getattr(self._connections, "kept", None)
+            if connection is None:
+                context = ssl.create_default_context(cafile=self.authority.certificate)
+                context.load_cert_chain(self.pki / "admin.crt", self.pki / "admin.key")
+                connection = self._connections.kept = http.client.HTTPSConnection(self.address, 6443, context=context, timeout=20)
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                break
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                self._connections.kept = None
+                if attempt == 2:
+                    raise RuntimeError(f"GET {path}: {error}") from error
+        if answer.status != 200:
+            raise RuntimeError(f"GET {path}: {answer.status}: {text[:300]}")
+        return json.loads(text)
+
     @staticmethod
     def ready(thing):
         return any(c["type"] == "Ready" and c["status"] == "True" for c in thing.get("status", {}).get("conditions", []))
 
-    def wait(self, condition, what, seconds=60):
-        """Until `condition()` is true; its last exception is part of the complaint."""
-        deadline, trouble = time.monotonic() + seconds, None
+    def wait(self, condition, what, seconds=60, state=None):
+        """Until `condition()` is true. Its last exception, and what `state()` says, are part of the complaint; each half minute
+        it says what it still waits for."""
+        started, trouble = time.monotonic(), None
+        deadline, said = started + seconds, started
+
+        def described():
+            try:
+                now = f"; now {state()}" if state else ""
+            except (RuntimeError, KeyError, OSError) as error:
+                now = f"; and {error}"
+            return what + now + (f" ({trouble})" if trouble else "")
+
         while True:
             try:
                 result = condition()
                 if result:
                     return result
-            except (RuntimeError, KeyError, subprocess.TimeoutExpired) as error:
+            except (RuntimeError, KeyError, OSError, subprocess.TimeoutExpired) as error:
                 trouble = error
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     raise RuntimeError(f"{name} has ended with {process.returncode}")
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {seconds} s: {what}" + (f" ({trouble})" if trouble else ""))
+                raise TimeoutError(f"not within {seconds} s: {described()}")
+            if time.monotonic() - said > 30:
+                said = time.monotonic()
+                print(f"kubernetes: waiting for {said - started:.0f} s: {described()}", flush=True)
             time.sleep(0.1)
 
     def user(self, name, subject):
@@ -196,8 +235,15 @@ class Cluster:
             if self.processes[name].poll() is not None:
                 start()
 
+    def restart_controller_manager(self, flags):
+        """With other flags of its own."""
+        self.extra["controller_manager"] = flags
+        process = self.processes.pop("kube-controller-manager")
+        process.kill()
+        process.wait()
+        self._start_controller_manager()
+
     def _start_control_plane(self):
-        pki = self.pki
         self._start("etcd", f"--data-dir={self.folder}/etcd", "--listen-client-urls=http://127.0.0.1:2379",
                     "--advertise-client-urls=http://127.0.0.1:2379", "--listen-peer-urls=http://127.0.0.1:2380", "--unsafe-no-fsync",
                     "--log-level=warn")

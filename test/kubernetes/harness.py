@@ -20,6 +20,15 @@ QUICK_AUTOSCALER = ["--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-
                     "--horizontal-pod-autoscaler-cpu-initialization-period=1s"]
 
 
+def new_cluster(autoscaler=()):
+    """Two nodes with the images that every test needs; not up yet."""
+    cluster = Cluster(nodes=2, controller_manager=autoscaler)
+    folder = cluster.folder / "images"
+    folder.mkdir()
+    cluster.images += [images.pause(folder), images.busybox(folder, cluster.tools)]
+    return cluster
+
+
 class KubernetesTest(unittest.TestCase):
     """`self.cluster`: brought up by the first class that asks, taken down by run.py after the last."""
     shared = None
@@ -28,18 +37,20 @@ class KubernetesTest(unittest.TestCase):
     def setUpClass(cls):
         if KubernetesTest.shared is None:
             stock = os.environ.get("TEPAL_HPA_TIMINGS") == "stock"
-            cluster = Cluster(nodes=2, controller_manager=[] if stock else QUICK_AUTOSCALER)
-            folder = cluster.folder / "images"
-            folder.mkdir()
-            cluster.images += [images.pause(folder), images.busybox(folder, cluster.tools)]
-            KubernetesTest.shared = cluster.__enter__()
+            KubernetesTest.shared = new_cluster([] if stock else QUICK_AUTOSCALER).__enter__()
         cls.cluster = KubernetesTest.shared
+
+    def setUp(self):
+        started = time.monotonic()
+        self.addCleanup(lambda: print(f"{self.id().split('.')[-1]}: {time.monotonic() - started:.1f} s", flush=True))
 
     @staticmethod
     def take_down():
         if KubernetesTest.shared is not None:
+            started = time.monotonic()
             cluster, KubernetesTest.shared = KubernetesTest.shared, None
             cluster.__exit__()
+            print(f"kubernetes: down after {time.monotonic() - started:.1f} s", flush=True)
             left = cluster.left_over()
             if left:
                 raise AssertionError("the cluster has left behind: " + "; ".join(left))
