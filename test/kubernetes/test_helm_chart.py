@@ -1,7 +1,7 @@
 """The chart on the real cluster: two nodes with seven slots between them, our image, the flower models.
 
 The methods are one story and run in the order of their numbers: installed, asked for photos, scaled by hand as in the recipe,
-changed and broken under load without a failed request, scaled by the HorizontalPodAutoscaler.
+changed and broken under load without a failed request, scaled by the HorizontalPodAutoscaler, found by EndpointSlices.
 """
 import collections
 import json
@@ -24,6 +24,8 @@ SLOTS = (4, 3)
 UNEVEN_MAX = 1.10
 # Until a state is there, beside whatever else this machine does. Nothing below depends on how long it takes.
 PATIENCE = 600
+# From ready to the first answer where the balancer watches; one that asks the DNS waits up to the 5 s that its records are good for.
+SLICES_SECONDS_MAX = 3
 
 
 class ChartTest(harness.KubernetesTest):
@@ -308,6 +310,40 @@ class ChartTest(harness.KubernetesTest):
         for component, how in (("metrics-api", ()), ("server", ("--force", "--grace-period=0")), ("balancer", ("--force", "--grace-period=0"))):
             self._timed(f"a {component} deleted{' by force' if how else ''}", lambda: self._replace(component, *how))
         self.wait_ready(7)
+
+    def test_09_a_balancer_that_watches_the_service_knows_a_new_pod_at_once(self):
+        cluster, release = self.cluster, self.release
+        release.upgrade(chart.merge(self.values, {"balancer": {"discovery": "endpointSlices"}}))
+        self.wait_ready(1)
+        self.wait_balanced(1)
+
+        def may(verb, *what):
+            return cluster.kubectl("auth", "can-i", verb, *what, "--as=system:serviceaccount:default:flower-tepal-balancer", check=False).stdout.strip()
+        self.assertEqual([may(verb, "endpointslices.discovery.k8s.io") for verb in ("get", "list", "watch", "patch")], ["yes", "yes", "yes", "no"])
+        self.assertEqual([may("list", *what) for what in (["pods"], ["secrets"], ["endpointslices.discovery.k8s.io", "-A"])], ["no"] * 3)
+
+        load = chart.KeptConnections(self.http, 8, "slow", "INPUT0", (16,))
+        ready, answered = {}, {}
+        try:
+            cluster.kubectl("scale", "deployment", "flower", "--replicas=3")
+
+            def all_answer():
+                for pod, count in release.served().items():  # Of those that are ready.
+                    ready.setdefault(pod, time.monotonic())
+                    if count > 0:
+                        answered.setdefault(pod, time.monotonic())
+                return len(answered) == 3
+            cluster.wait(all_answer, "three servers answer", PATIENCE, self.server_states)
+            cluster.kubectl("scale", "deployment", "flower", "--replicas=1")
+            self.wait_ready(1)
+            self.wait_balanced(1)
+        finally:
+            report = load.stop()
+        took = sorted(answered[pod] - ready[pod] for pod in answered)
+        print(f"EndpointSlices: new pods answered {took[1]:.2f} and {took[2]:.2f} s after they were seen ready; {report['succeeded']} answers, "
+              f"{report['failed']} failures, {report['resent']} sent again", flush=True)
+        self.assertLess(took[-1], SLICES_SECONDS_MAX)
+        self.assertEqual(report["failed"], 0, report["failures"])
 
 
 if __name__ == "__main__":
