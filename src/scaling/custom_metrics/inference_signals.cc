@@ -15,6 +15,15 @@ bool TakesModel(const LabelSelector& models, const ModelReading& reading) {
   });
 }
 
+// The model's reading before its first request.
+ModelReading Unused(const ModelReading& model) {
+  ModelReading zero;
+  for (const auto& [instance, busy] : model.busy_us) zero.busy_us[instance] = 0;
+  if (model.in_flight) zero.in_flight = 0;
+  if (model.pending) zero.pending = 0;
+  return zero;
+}
+
 }  // namespace
 
 std::optional<InferenceMetric> InferenceMetricNamed(std::string_view name) {
@@ -26,7 +35,10 @@ std::optional<InferenceMetric> InferenceMetricNamed(std::string_view name) {
 
 void InferenceSignals::SetPod(ScrapePod pod) {
   Pod& known = pods_[pod.key()];
-  if (known.facts.uid != pod.uid) known = Pod{};
+  if (known.facts.uid != pod.uid) {
+    known = Pod{};
+    known.unused = pod.ip.empty();
+  }
   known.facts = std::move(pod);
 }
 
@@ -46,17 +58,18 @@ void InferenceSignals::AddPage(const std::string& key, const ServerReading& read
       continue;
     }
     ModelSignals signals(options_.windows);
-    // Loaded since the page before: its counters began at 0.
-    if (pod.page) {
-      ModelReading zero;
-      for (const auto& [instance, busy] : model.busy_us) zero.busy_us[instance] = 0;
-      if (model.in_flight) zero.in_flight = 0;
-      if (model.pending) zero.pending = 0;
-      signals.Add(*pod.page, zero);
+    if (pod.unused) {
+      // As if asked all the time: load that moves here from another pod is in that one's windows
+      // still, and would count twice.
+      for (Duration ago = options_.windows.load; ago > 0s; ago -= 1s)
+        signals.Add(now - ago, Unused(model));
+    } else if (pod.page) {
+      signals.Add(*pod.page, Unused(model));  // Loaded since then: its counters began at 0.
     }
     signals.Add(now, model);
     pod.models.emplace(name, std::pair(model, std::move(signals)));
   }
+  pod.unused = pod.unused && reading.empty();
   pod.page = now;
   pod.page_wall = wall;
 }

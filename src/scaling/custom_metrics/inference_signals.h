@@ -79,6 +79,7 @@ class InferenceSignals {
     std::map<std::string, std::pair<ModelReading, ModelSignals>> models;  // With the last reading.
     std::optional<Instant> page;
     WallTime page_wall;
+    bool unused = false;  // Known since before it had an address, and no model seen yet.
   };
   struct Balancer {
     std::map<std::string, PoolSignals> pools;

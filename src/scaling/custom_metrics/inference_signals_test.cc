@@ -297,6 +297,26 @@ TEST(InferenceSignals, AModelCanBeChosen) {
   EXPECT_NEAR(values[0]->value, 70, 1e-6);
 }
 
+TEST(InferenceSignals, LoadThatMovesToNewPodsCountsOnce) {
+  World world;
+  Replica* const a = &world.Add("a");
+  a->requests_per_s = 60;
+  a->in_flight = 6;
+  for (const char* name : {"b", "c"}) world.signals.SetPod(PodOf(name, "", false));
+  world.Run(30);
+  EXPECT_NEAR(*world.Sum(Metric::kInFlight), 6, 1e-6);
+  EXPECT_NEAR(*world.Sum(Metric::kRequiredReplicas), 60 * 0.02 / 0.8, 1e-6);
+  for (Replica* one : {a, &world.Add("b"), &world.Add("c")}) {
+    one->requests_per_s = 20;
+    one->in_flight = 2;
+  }
+  for (int i = 0; i < 30; ++i) {
+    world.Run(1);
+    EXPECT_NEAR(*world.Sum(Metric::kInFlight), 6, 0.3) << i;
+    EXPECT_NEAR(*world.Sum(Metric::kRequiredReplicas), 60 * 0.02 / 0.8, 0.1) << i;
+  }
+}
+
 // A model that is loaded while its pod serves others counts from its first request on.
 TEST(InferenceSignals, AModelLoadedLaterBeganAtZero) {
   World world;
