@@ -146,7 +146,7 @@ class Cluster:
     def ready(thing):
         return any(c["type"] == "Ready" and c["status"] == "True" for c in thing.get("status", {}).get("conditions", []))
 
-    def wait(self, condition, what, seconds=60, state=None):
+    def wait(self, condition, what, seconds=300, state=None):
         """Until `condition()` is true. Its last exception, and what `state()` says, are part of the complaint; each half minute
         it says what it still waits for."""
         started, trouble = time.monotonic(), None

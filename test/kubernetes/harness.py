@@ -19,6 +19,8 @@ BUILD = REPOSITORY / os.environ.get("TEPAL_BUILD", "build/release")
 QUICK_AUTOSCALER = ["--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
                     "--horizontal-pod-autoscaler-cpu-initialization-period=1s"]
 
+STOCK_AUTOSCALER = os.environ.get("TEPAL_HPA_TIMINGS") == "stock"
+
 
 def new_cluster(autoscaler=()):
     """Two nodes with the images that every test needs; not up yet."""
@@ -36,8 +38,7 @@ class KubernetesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if KubernetesTest.shared is None:
-            stock = os.environ.get("TEPAL_HPA_TIMINGS") == "stock"
-            KubernetesTest.shared = new_cluster([] if stock else QUICK_AUTOSCALER).__enter__()
+            KubernetesTest.shared = new_cluster([] if STOCK_AUTOSCALER else QUICK_AUTOSCALER).__enter__()
         cls.cluster = KubernetesTest.shared
 
     def setUp(self):
@@ -70,7 +71,7 @@ class Lines:
             self._queue.put(line.rstrip("\n"))
         self._queue.put(None)
 
-    def expect(self, pattern, seconds=20):
+    def expect(self, pattern, seconds=60):
         """Reads on until a line matches."""
         deadline = time.monotonic() + seconds
         while True:

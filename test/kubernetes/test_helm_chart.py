@@ -265,9 +265,10 @@ class ChartTest(harness.KubernetesTest):
 
     def test_08_the_autoscaler_goes_from_one_to_three_to_seven_and_back(self):
         cluster, release = self.cluster, self.release
+        quick = {} if harness.STOCK_AUTOSCALER else {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}}}
         scaled = chart.merge(self.values, {
             "metricsAPI": {"enabled": True, "resources": {"requests": {"cpu": "10m"}}},
-            "autoscaling": {"enabled": True, "signal": "inFlight", "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}}},
+            "autoscaling": {"enabled": True, "signal": "inFlight", **quick},
             "balancer": {"pool": {"endpoint_in_flight_max": 8}}})
         release.upgrade(scaled)
         cluster.kubectl("scale", "deployment", "flower", "--replicas=1")

@@ -172,13 +172,13 @@ class MetricsApiTest(harness.KubernetesTest):
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "flower"}, "minReplicas": 1, "maxReplicas": 4,
             "metrics": [{"type": "Pods", "pods": {"metric": {"name": "avg_time_queue_us"}, "target": {"type": "AverageValue", "averageValue": "50"}}}]}})
         self.addCleanup(self.back_to_two)
-        self.cluster.wait(lambda: self.cluster.get("deployment", "flower")["spec"]["replicas"] == 4, "2 pods of twice the target are 4", 90)
+        self.cluster.wait(lambda: self.cluster.get("deployment", "flower")["spec"]["replicas"] == 4, "2 pods of twice the target are 4")
         self.values.unlink()  # The source is blind: the size is held.
         condition = lambda: next(c for c in self.cluster.get("hpa", "flower")["status"]["conditions"] if c["type"] == "ScalingActive")
-        self.cluster.wait(lambda: condition()["reason"] == "FailedGetPodsMetric", "the HPA is told", 60)
+        self.cluster.wait(lambda: condition()["reason"] == "FailedGetPodsMetric", "the HPA is told")
         self.assertEqual(self.cluster.get("deployment", "flower")["spec"]["replicas"], 4)
         self.values.write_text("50\n")
-        self.cluster.wait(lambda: condition()["status"] == "True", "it recovers", 60)
+        self.cluster.wait(lambda: condition()["status"] == "True", "it recovers")
         self.assertEqual(self.cluster.get("deployment", "flower")["spec"]["replicas"], 4)
 
     def back_to_two(self):
@@ -228,7 +228,7 @@ class MetricsApiTest(harness.KubernetesTest):
             ca = cluster.front_authority.certificate
             old = ca.read_text()
             ca.write_text(old + fresh.certificate.read_text())
-            cluster.wait(lambda: published(fresh.certificate.read_text()), "both authorities are published", 90)
+            cluster.wait(lambda: published(fresh.certificate.read_text()), "both authorities are published")
             self.server.expect("authorities that clients are checked by changed")
             more(counts)
             certificate, key = fresh.issue("front-proxy", "/CN=front-proxy-client")

@@ -72,14 +72,14 @@ class MigAgentTest(harness.KubernetesTest):
     def ask_for(self, config):
         self.cluster.kubectl("label", "node", self.node.name, f"nvidia.com/mig.config={config}", "--overwrite")
 
-    def wait_offered(self, expected, seconds=60):
+    def wait_offered(self, expected, seconds=300):
         try:
             self.cluster.wait(lambda: {k: v for k, v in self.offered().items() if v} == expected, f"{expected} offered", seconds)
         except TimeoutError as error:
             logs = self.cluster.kubectl("logs", "-n", NAMESPACE, "ds/tepal-mig-agent", "--tail=40", check=False)
             raise AssertionError(f"{error}: {self.offered()}\n{logs.stdout}{logs.stderr}") from None
 
-    def wait_state(self, state, seconds=60):
+    def wait_state(self, state, seconds=300):
         self.cluster.wait(lambda: self.label("nvidia.com/mig.config.state") == state, f"state {state}", seconds)
 
     @staticmethod
