@@ -43,6 +43,19 @@ TEST(MetricsApiFlagsTest, ManifestsInTheWild) {
   EXPECT_EQ(made.flags.always_allowed.size(), 3u);
 }
 
+// The value of kube-prometheus' Deployment and of prometheus-adapter's own.
+TEST(MetricsApiFlagsTest, SuitesAreTakenWhenOursAreAmongThem) {
+  const std::string published =
+      "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305,"
+      "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
+      "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,"
+      "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA";
+  EXPECT_EQ(Refusal({published}), "");
+  EXPECT_NE(Refusal({"--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"})
+                .find("expected a list with TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 too"),
+            std::string::npos);
+}
+
 TEST(MetricsApiFlagsTest, WhatIsNotHonouredIsRefusedWithAReason) {
   EXPECT_NE(Refusal({"--tls-min-version=VersionTLS13"}).find("TLS 1.2"), std::string::npos);
   EXPECT_NE(Refusal({"--audit-log-path=/x"}).find("audit"), std::string::npos);

@@ -1,5 +1,6 @@
 #include "apps/commands/metrics_api_refused_flags.h"
 
+#include <algorithm>
 #include <initializer_list>
 
 #include "apps/commands/flag_values.h"
@@ -18,7 +19,6 @@ struct Refusal {
 };
 
 const Refusal kRefusals[] = {
-    {"tls-cipher-suites", kOneTls, {""}},
     {"tls-min-version", kOneTls, {"", "VersionTLS12"}},
     {"tls-sni-cert-key", "one certificate is shown to everybody", {"", "[]"}},
     {"external-hostname", "it is in no answer", {""}},
@@ -58,9 +58,31 @@ constexpr const char* kIndifferent[] = {"logtostderr",
 constexpr const char* kIndifferentTexts[] = {"stderrthreshold", "log_file_max_size",
                                              "log-file-max-size", "log-flush-frequency"};
 
+// What network/net/tls.cc speaks of TLS 1.2, in the names that Kubernetes has for it.
+constexpr std::string_view kSuites[] = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305",  "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"};
+
+// A list that allows all of them forbids nothing here; a shorter one would not be kept to.
+Status CheckSuites(std::string_view text) {
+  if (text.empty()) return {};
+  const auto allowed = Split(text, ',');
+  for (const std::string_view suite : kSuites) {
+    const bool there = std::any_of(allowed.begin(), allowed.end(), [suite](std::string_view one) {
+      return one == suite || one == Concat(suite, "_SHA256");
+    });
+    if (!there) return Expected(Concat("a list with ", suite, " too: ", kOneTls));
+  }
+  return {};
+}
+
 }  // namespace
 
 void AddMetricsApiRefusedFlags(options::FlagSet& flags) {
+  flags.Add("tls-cipher-suites",
+            {.placeholder = "list", .default_text = "", .boolean = false, .read = CheckSuites},
+            "Taken when it allows every suite that is spoken, and changes nothing.");
   for (const Refusal& refusal : kRefusals) {
     const bool boolean =
         refusal.harmless.size() == 1 && *refusal.harmless.begin() == std::string_view("false");
