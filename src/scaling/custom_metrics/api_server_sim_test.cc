@@ -532,6 +532,7 @@ TEST_P(ApiServerSimTest, WhatTheSourceCannotSayIs503AndNeverEmpty) {
   Reply reply = AskFor("hpa", kPods);
   EXPECT_EQ(reply.code, 503);
   EXPECT_NE(reply.body.find("Prometheus cannot be reached"), std::string::npos);
+  EXPECT_EQ(reply.body.find("retryAfterSeconds"), std::string::npos);
   EXPECT_EQ(AskFor("hpa", Concat(kPods, "?labelSelector=app%3Dnone")).code, 503);
   // Discovery is answered all the same: the cluster's own depends on it.
   EXPECT_EQ(AskFor("hpa", "/apis/custom.metrics.k8s.io/v1beta1").code, 200);

@@ -169,12 +169,13 @@ ApiError InternalError(std::string_view what) {
   return error;
 }
 
+// Without Retry-After: with it the autoscaler's client tries ten times more before it gives up, and
+// keeps one of its controller's five workers from every other autoscaler until then.
 ApiError UnavailableError(std::string message) {
   ApiError error;
   error.code = 503;
   error.reason = "ServiceUnavailable";
   error.message = std::move(message);
-  error.retry_after_s = 1;
   return error;
 }
 
