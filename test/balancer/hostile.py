@@ -168,6 +168,12 @@ REQUESTS = {
     "field_without_name": ({400}, HEAD + b": a\r\n\r\n"),
     "field_without_colon": ({400}, HEAD + b"nothing\r\n\r\n"),
     "two_hosts": ({400}, HEAD + b"host: b\r\n\r\n"),
+    "two_equal_hosts": ({400}, HEAD + b"Host: a\r\n\r\n" + SMUGGLED),
+    "host_list": ({400}, b"GET /v2 HTTP/1.1\r\nhost: a, b\r\n\r\n"),
+    "no_host": ({400}, b"GET /v2 HTTP/1.1\r\n\r\n" + SMUGGLED),
+    "no_host_in_field": ({400}, b"GET http://a/v2 HTTP/1.1\r\n\r\n" + SMUGGLED),
+    "no_host_with_body": ({400}, b"POST /v2 HTTP/1.1\r\ncontent-length: 40\r\n\r\n" + SMUGGLED),
+    "no_host_in_http_1_0": ({200}, b"GET /v2/health/ready HTTP/1.0\r\n\r\n"),  # As a simple probe.
     "version_unknown": ({400, 505}, b"GET /v2 HTTP/9.9\r\nhost: a\r\n\r\n"),
     "no_version": ({400, CLOSED}, b"GET /v2\r\n\r\n"),
     "tunnel": ({400, 405, 501}, b"CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n"),

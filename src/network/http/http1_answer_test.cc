@@ -23,7 +23,9 @@ TEST_F(Http1AnswerTest, Http10ClosesUnlessAsked) {
 
 TEST_F(Http1AnswerTest, PipelinedRequestsAreAnsweredInOrder) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n");
+  Give(
+      "GET /1 HTTP/1.1\r\nHost:\r\n\r\nGET /2 HTTP/1.1\r\nHost:\r\n\r\nGET /3 "
+      "HTTP/1.1\r\nHost:\r\n\r\n");
   ASSERT_EQ(handler->senders.size(), 3u);
   handler->senders[2]->Respond(ResponseHead(), Text("three"));
   handler->senders[1]->Start(ResponseHead());
@@ -43,7 +45,7 @@ TEST_F(Http1AnswerTest, PipeliningIsBounded) {
   limits.requests_pipelined_max = 3;
   Begin(kLater);
   std::string five;
-  for (int i = 0; i < 5; ++i) five += "GET / HTTP/1.1\r\n\r\n";
+  for (int i = 0; i < 5; ++i) five += "GET / HTTP/1.1\r\nHost:\r\n\r\n";
   Give(five);
   EXPECT_EQ(handler->senders.size(), 3u);
   std::byte scratch[10];
@@ -61,7 +63,7 @@ TEST_F(Http1AnswerTest, PipeliningIsBounded) {
 
 TEST_F(Http1AnswerTest, AnErrorWaitsForTheAnswersBeforeIt) {
   Begin(kLater);
-  EXPECT_EQ(Give("GET /1 HTTP/1.1\r\n\r\nnonsense\r\n\r\n"), "");
+  EXPECT_EQ(Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\nnonsense\r\n\r\n"), "");
   EXPECT_FALSE(session->Finished());
   handler->senders[0]->Respond(ResponseHead(), {});
   const std::string answers = Take();
@@ -81,10 +83,11 @@ TEST_F(Http1AnswerTest, AnswersToHeadAnd204HaveNoBody) {
     }
     sender.Respond(std::move(head), Text("body"));
   });
-  EXPECT_EQ(Give("HEAD / HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
-  EXPECT_EQ(Give("HEAD /stream HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 OK\r\n\r\n");
-  EXPECT_EQ(Give("GET /204 HTTP/1.1\r\n\r\n"), "HTTP/1.1 204 No Content\r\n\r\n");
-  EXPECT_EQ(Give("GET /304 HTTP/1.1\r\n\r\n"),
+  EXPECT_EQ(Give("HEAD / HTTP/1.1\r\nHost:\r\n\r\n"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+  EXPECT_EQ(Give("HEAD /stream HTTP/1.1\r\nHost:\r\n\r\n"), "HTTP/1.1 200 OK\r\n\r\n");
+  EXPECT_EQ(Give("GET /204 HTTP/1.1\r\nHost:\r\n\r\n"), "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(Give("GET /304 HTTP/1.1\r\nHost:\r\n\r\n"),
             "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n");
   EXPECT_FALSE(session->Finished());
 }
@@ -99,7 +102,7 @@ TEST_F(Http1AnswerTest, StreamsInChunksWithTrailersOrToTheEnd) {
     trailers.Add("x-sum", "1");
     sender.Finish(&trailers);
   });
-  EXPECT_EQ(Give("GET / HTTP/1.1\r\n\r\n"),
+  EXPECT_EQ(Give("GET / HTTP/1.1\r\nHost:\r\n\r\n"),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n12c\r\n" + std::string(300, 'x') +
                 "\r\n1\r\ny\r\n0\r\nX-Sum: 1\r\n\r\n");
   EXPECT_EQ(Give("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
@@ -116,7 +119,7 @@ TEST_F(Http1AnswerTest, AnAnnouncedLengthThatIsNotKeptEndsTheConnection) {
       sender.Write(Text(body));
       sender.Finish();
     });
-    const std::string answer = Give("GET / HTTP/1.1\r\n\r\n");
+    const std::string answer = Give("GET / HTTP/1.1\r\nHost:\r\n\r\n");
     EXPECT_THAT(answer, HasSubstr("Content-Length: 5\r\n"));
     EXPECT_LT(answer.size() - answer.find("\r\n\r\n") - 4, 5u);
     EXPECT_TRUE(session->Finished());
@@ -166,18 +169,18 @@ struct EarlyHandler final : RequestHandler {
 TEST_F(Http1AnswerTest, AnEarlyAnswerLetsTheBodyComeAndTheConnectionLive) {
   EarlyHandler early;
   session = NewHttp1ServerSession(limits, host, early);
-  EXPECT_EQ(Give("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"),
+  EXPECT_EQ(Give("POST / HTTP/1.1\r\nHost:\r\nContent-Length: 5\r\n\r\nab"),
             "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
   EXPECT_FALSE(session->Finished());
   Give("cde");
   EXPECT_TRUE(early.ended);
-  EXPECT_THAT(Give("GET / HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Give("GET / HTTP/1.1\r\nHost:\r\n\r\n"), StartsWith("HTTP/1.1 401 "));
 }
 
 TEST_F(Http1AnswerTest, AnEarlyAnswerInsteadOfContinueEndsTheConnection) {
   EarlyHandler early;
   session = NewHttp1ServerSession(limits, host, early);
-  EXPECT_THAT(Give("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"),
+  EXPECT_THAT(Give("POST / HTTP/1.1\r\nHost:\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"),
               EndsWith("\r\nConnection: close\r\n\r\n"));
   EXPECT_TRUE(session->Finished());
   EXPECT_TRUE(early.reset);
@@ -187,7 +190,7 @@ TEST_F(Http1AnswerTest, APausedBodyIsNotReadUntilResumed) {
   EarlyHandler late;
   late.answer = late.room = false;
   session = NewHttp1ServerSession(limits, host, late);
-  Give("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
+  Give("POST / HTTP/1.1\r\nHost:\r\nContent-Length: 5\r\n\r\nab");
   std::byte scratch[10];
   EXPECT_TRUE(session->ReadRoom(scratch).empty());
   host.now += 3600s;  // Waiting for the application is nobody's fault.
@@ -205,7 +208,7 @@ TEST_F(Http1AnswerTest, APausedBodyIsNotReadUntilResumed) {
 TEST_F(Http1AnswerTest, LargeBodiesAreReadStraightIntoTheSink) {
   Begin();
   handler->room_bytes = 10000;
-  Give("POST / HTTP/1.1\r\nContent-Length: 6000\r\n\r\n");
+  Give("POST / HTTP/1.1\r\nHost:\r\nContent-Length: 6000\r\n\r\n");
   std::byte scratch[100];
   const auto room = session->ReadRoom(scratch);
   EXPECT_NE(room.data(), scratch);
@@ -225,7 +228,7 @@ TEST_F(Http1AnswerTest, BuffersAreSentFromWhereTheyLie) {
     body.push_back(tensor);
     sender.Respond(ResponseHead(), std::move(body));
   });
-  const std::string_view request = "GET / HTTP/1.1\r\n\r\n";
+  const std::string_view request = "GET / HTTP/1.1\r\nHost:\r\n\r\n";
   GiveOnce(*session, request, host.now);
   std::vector<env::ConstBytes> pieces;
   session->Output(pieces);
@@ -242,7 +245,7 @@ TEST_F(Http1AnswerTest, BuffersAreSentFromWhereTheyLie) {
 TEST_F(Http1AnswerTest, OnSendRoomFollowsCongestion) {
   limits.send_high_water_bytes = 1000;
   Begin(kLater);
-  Give("GET / HTTP/1.1\r\n\r\n");
+  Give("GET / HTTP/1.1\r\nHost:\r\n\r\n");
   ResponseSender& sender = *handler->senders[0];
   sender.Start(ResponseHead());
   sender.Write(Text(std::string(1500, 'x')));
@@ -261,7 +264,7 @@ TEST_F(Http1AnswerTest, AClientThatReadsNoAnswersGetsNoFurtherOnes) {
   Begin([](const RequestHead&, const std::string&, ResponseSender& sender) {
     sender.Respond(ResponseHead(), Text(std::string(600, 'x')));
   });
-  const std::string request = "GET / HTTP/1.1\r\n\r\n";
+  const std::string request = "GET / HTTP/1.1\r\nHost:\r\n\r\n";
   GiveOnce(*session, request + request + request + request, host.now);
   EXPECT_EQ(handler->senders.size(), 2u);
   Take();

@@ -304,6 +304,9 @@ Refusal RequestHeadReader::ReadTarget(std::string_view target) {
 
 Refusal RequestHeadReader::End() {
   if (Refusal refused = ReadTarget(head.target)) return refused;
+  if (!has_host_ && head.version == Version::kHttp11) {
+    return {400, "Host is missing"};
+  }
   if (framing.transfer_encoding) {
     if (head.version == Version::kHttp10) return {400, "Transfer-Encoding in HTTP/1.0"};
     if (framing.content_length) return {400, "Content-Length beside Transfer-Encoding"};

@@ -1,10 +1,9 @@
 // Reads the heads of HTTP/1.1 messages (RFC 9112), strictly.
 //
 // What two readers could understand differently is refused, because a proxy and a server that
-// disagree on where a message ends let one client smuggle requests into another's: bare LF, folded
-// lines, space before a colon, Content-Length beside Transfer-Encoding, lists of lengths, codings
-// other than chunked. One thing is taken more mildly than the RFC says: a request of HTTP/1.1
-// without Host, which Triton answers too.
+// disagree on where a message ends, or for whom it is, let one client smuggle requests into
+// another's: bare LF, folded lines, space before a colon, Content-Length beside Transfer-Encoding,
+// lists of lengths, codings other than chunked, HTTP/1.1 without Host, and Host twice.
 
 #pragma once
 

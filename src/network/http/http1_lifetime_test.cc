@@ -28,7 +28,7 @@ TEST_F(Http1LifetimeTest, SlowHeadersGet408) {
 
 TEST_F(Http1LifetimeTest, ABodyThatStopsGets408AndItsReceiverIsTold) {
   Begin();
-  Give("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
+  Give("POST / HTTP/1.1\r\nHost:\r\nContent-Length: 5\r\n\r\nab");
   host.now += 20s;
   Give("c");
   const Instant due = host.now + limits.body_idle_max;
@@ -41,7 +41,7 @@ TEST_F(Http1LifetimeTest, ABodyThatStopsGets408AndItsReceiverIsTold) {
 
 TEST_F(Http1LifetimeTest, IdleConnectionsAreClosedSilently) {
   Begin();
-  Give("GET / HTTP/1.1\r\n\r\n");
+  Give("GET / HTTP/1.1\r\nHost:\r\n\r\n");
   EXPECT_EQ(session->NextDeadline(), host.now + limits.idle_max);
   session->OnTime(host.now + limits.idle_max);
   EXPECT_EQ(Take(), "");
@@ -50,13 +50,13 @@ TEST_F(Http1LifetimeTest, IdleConnectionsAreClosedSilently) {
 
 TEST_F(Http1LifetimeTest, WaitingForTheApplicationHasNoLimit) {
   Begin(kLater);
-  Give("GET / HTTP/1.1\r\n\r\n");
+  Give("GET / HTTP/1.1\r\nHost:\r\n\r\n");
   EXPECT_EQ(session->NextDeadline(), std::nullopt);
 }
 
 TEST_F(Http1LifetimeTest, AClientThatTakesNothingIsCutOff) {
   Begin(kLater);
-  Give("GET / HTTP/1.1\r\n\r\n");
+  Give("GET / HTTP/1.1\r\nHost:\r\n\r\n");
   handler->senders[0]->Start(ResponseHead());
   handler->senders[0]->Write(Text("x"));
   std::vector<env::ConstBytes> pieces;
@@ -71,12 +71,12 @@ TEST_F(Http1LifetimeTest, AClientThatTakesNothingIsCutOff) {
 TEST_F(Http1LifetimeTest, DrainLetsAnIdleConnectionHaveOneMoreRequest) {
   for (const bool sends : {true, false}) {
     Begin();
-    Give("GET /1 HTTP/1.1\r\n\r\n");
+    Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\n");
     session->Drain(host.now);
     EXPECT_FALSE(session->Finished());
     EXPECT_EQ(session->NextDeadline(), host.now + limits.drain_first_request_max);
     if (sends) {
-      EXPECT_EQ(Give("GET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\n"),
+      EXPECT_EQ(Give("GET /2 HTTP/1.1\r\nHost:\r\n\r\nGET /3 HTTP/1.1\r\nHost:\r\n\r\n"),
                 "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     } else {
       session->OnTime(host.now + limits.drain_first_request_max);
@@ -90,7 +90,7 @@ TEST_F(Http1LifetimeTest, DrainLetsAFreshConnectionHaveItsRequest) {
   session->Drain(host.now);
   EXPECT_FALSE(session->Finished());
   EXPECT_EQ(session->NextDeadline(), host.now + limits.drain_first_request_max);
-  EXPECT_EQ(Give("GET / HTTP/1.1\r\n\r\n"),
+  EXPECT_EQ(Give("GET / HTTP/1.1\r\nHost:\r\n\r\n"),
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
   EXPECT_TRUE(session->Finished());
   Begin();
@@ -101,9 +101,9 @@ TEST_F(Http1LifetimeTest, DrainLetsAFreshConnectionHaveItsRequest) {
 
 TEST_F(Http1LifetimeTest, DrainFinishesWhatWasBegunAndSaysCloseOnTheLast) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\nGET /2 HTTP/1.1\r\nHost:\r\n\r\n");
   session->Drain(host.now);
-  Give("GET /3 HTTP/1.1\r\n\r\n");
+  Give("GET /3 HTTP/1.1\r\nHost:\r\n\r\n");
   ASSERT_EQ(handler->senders.size(), 2u);
   handler->senders[0]->Respond(ResponseHead(), {});
   EXPECT_EQ(Take(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -116,7 +116,7 @@ TEST_F(Http1LifetimeTest, DrainFinishesWhatWasBegunAndSaysCloseOnTheLast) {
 
 TEST_F(Http1LifetimeTest, DrainAfterTheAnswersHeadClosesBehindIt) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\n");
   handler->senders[0]->Start(ResponseHead());
   Take();
   session->Drain(host.now);
@@ -127,7 +127,7 @@ TEST_F(Http1LifetimeTest, DrainAfterTheAnswersHeadClosesBehindIt) {
 
 TEST_F(Http1LifetimeTest, ResetCutsTheAnswerAndEndsTheConnection) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\nGET /2 HTTP/1.1\r\nHost:\r\n\r\n");
   handler->senders[0]->Start(ResponseHead());
   handler->senders[0]->Write(Text("part"));
   handler->senders[0]->Reset(0);
@@ -139,7 +139,7 @@ TEST_F(Http1LifetimeTest, ResetCutsTheAnswerAndEndsTheConnection) {
 
 TEST_F(Http1LifetimeTest, HalfCloseIsNoCancel) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\n");
   EXPECT_TRUE(session->OnReadEnd(host.now));
   std::byte scratch[10];
   EXPECT_TRUE(session->ReadRoom(scratch).empty());
@@ -151,7 +151,7 @@ TEST_F(Http1LifetimeTest, HalfCloseIsNoCancel) {
 
 TEST_F(Http1LifetimeTest, AfterAHalfCloseInterimAnswersShowWhetherTheClientHasGone) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\n");
   EXPECT_TRUE(session->OnReadEnd(host.now));
   EXPECT_EQ(session->NextDeadline(), host.now);
   std::vector<Duration> pauses;
@@ -177,7 +177,7 @@ TEST_F(Http1LifetimeTest, AnHttp10ClientGetsNoInterimAnswer) {
 
 TEST_F(Http1LifetimeTest, AnAnswerThatHasBegunIsNotProbed) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\n");
   handler->senders[0]->Start(ResponseHead());
   Take();
   EXPECT_TRUE(session->OnReadEnd(host.now));
@@ -186,7 +186,7 @@ TEST_F(Http1LifetimeTest, AnAnswerThatHasBegunIsNotProbed) {
 
 TEST_F(Http1LifetimeTest, EndOfInputWithinARequestResetsIt) {
   Begin();
-  Give("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
+  Give("POST / HTTP/1.1\r\nHost:\r\nContent-Length: 5\r\n\r\nab");
   session->OnReadEnd(host.now);
   EXPECT_EQ(handler->events.back(), "reset CANCELLED");
   EXPECT_TRUE(session->Finished());
@@ -199,7 +199,7 @@ TEST_F(Http1LifetimeTest, EndOfInputWithinARequestResetsIt) {
 
 TEST_F(Http1LifetimeTest, DisconnectTellsEveryExchange) {
   Begin(kLater);
-  Give("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+  Give("GET /1 HTTP/1.1\r\nHost:\r\n\r\nGET /2 HTTP/1.1\r\nHost:\r\n\r\n");
   session->OnDisconnect(Unavailable("reset by peer"));
   EXPECT_EQ(handler->events.size(), 6u);
   EXPECT_EQ(handler->events[4], "reset UNAVAILABLE");
@@ -209,7 +209,7 @@ TEST_F(Http1LifetimeTest, DisconnectTellsEveryExchange) {
 TEST_F(Http1LifetimeTest, ChunkedBodyOverTheLimitGets413) {
   limits.body_bytes_max = 10;
   Begin();
-  const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string head = "POST / HTTP/1.1\r\nHost:\r\nTransfer-Encoding: chunked\r\n\r\n";
   EXPECT_THAT(Give(head + "6\r\nabcdef\r\n4\r\nabcd\r\n0\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(Give(head + "6\r\nabcdef\r\n5\r\nabcde\r\n0\r\n\r\n"), StartsWith("HTTP/1.1 413 "));
   EXPECT_EQ(handler->events.back(), "reset INVALID_ARGUMENT");

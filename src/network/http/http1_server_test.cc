@@ -31,7 +31,7 @@ TEST_F(Http1ServerTest, WritesFieldsAsPeopleDoAndKeepsLineEndsOut) {
     head.headers.Add("bad name", "x");
     sender.Respond(std::move(head), Text("no"));
   });
-  EXPECT_EQ(Give("GET / HTTP/1.1\r\n\r\n"),
+  EXPECT_EQ(Give("GET / HTTP/1.1\r\nHost:\r\n\r\n"),
             "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nX-Evil: a  Set-Cookie: b\r\n"
             "Content-Length: 2\r\n\r\nno");
 }
@@ -135,6 +135,9 @@ std::vector<Malformed> MalformedRequests() {
       {"no name", get + ": b\r\n\r\n", 400},
       {"no colon", get + "nonsense\r\n\r\n", 400},
       {"non-ASCII name", get + "\xc3\xa9: b\r\n\r\n", 400},
+      {"no host", get + "A: b\r\n\r\n", 400},
+      {"no host beside that of the target", "GET http://h/ HTTP/1.1\r\n\r\n", 400},
+      {"no host in a later 1.x", "GET / HTTP/1.7\r\n\r\n", 400},
       {"two hosts", get + "Host: a\r\nhost: b\r\n\r\n", 400},
       {"two equal hosts", get + "Host: a\r\nHost: a\r\n\r\n", 400},
       {"a list of hosts", get + "Host: a, b\r\n\r\n", 400},
@@ -223,15 +226,27 @@ TEST_F(Http1ServerTest, MalformedRequestsAreRefusedAndTheConnectionEnds) {
   }
 }
 
+// RFC 9112 section 3.2: 400 without Host and with more than one; HTTP/1.0 knows no Host.
+TEST_F(Http1ServerTest, HostIsGivenOnce) {
+  Begin();
+  EXPECT_THAT(Give("GET / HTTP/1.1\r\n\r\n"), HasSubstr("Host is missing"));
+  Begin();
+  EXPECT_THAT(Give("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+              HasSubstr("Host is given twice"));
+  Begin();
+  EXPECT_THAT(Give("GET /probe HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.0 200 "));
+  EXPECT_THAT(handler->events, ElementsAre("GET /probe host=", "end "));
+}
+
 TEST_F(Http1ServerTest, TakesWhatIsUnusualButFine) {
   Begin();
-  EXPECT_THAT(Give("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Give("\r\n\r\nGET / HTTP/1.1\r\nHost:\r\n\r\n"), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(Give("GET http://H:1/p?q HTTP/1.1\r\nHost: other\r\n\r\n"), StartsWith("HTTP/1.1 2"));
   EXPECT_THAT(Give("GET http://h?q HTTP/1.1\r\nHost: h\r\n\r\n"), StartsWith("HTTP/1.1 2"));
   EXPECT_THAT(Give("OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n"), StartsWith("HTTP/1.1 2"));
-  EXPECT_THAT(Give("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na"),
+  EXPECT_THAT(Give("POST / HTTP/1.1\r\nHost:\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na"),
               EndsWith("\r\n\r\na"));
-  EXPECT_THAT(Give("GET / HTTP/1.7\r\nA:\xff\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Give("GET / HTTP/1.7\r\nHost:\r\nA:\xff\r\n\r\n"), StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(handler->events,
               ElementsAre("GET / host=", "end ", "GET /p?q host=H:1", "end ", "GET /?q host=h",
                           "end ", "OPTIONS * host=", "end ", "POST / host= length 1", "end a",

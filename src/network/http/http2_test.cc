@@ -358,7 +358,7 @@ TEST_F(Http2Test, RapidResetsEndTheConnection) {
 
 TEST_F(Http2Test, WhatIsNotHttp2IsRefused) {
   Begin();
-  EXPECT_EQ(GiveOnce(*server, "GET / HTTP/1.1\r\n\r\n1234567890", host.now), -1);
+  EXPECT_EQ(GiveOnce(*server, "GET / HTTP/1.1\r\nHost:\r\n\r\n1234567890", host.now), -1);
   EXPECT_TRUE(server->Finished());
 }
 
@@ -387,7 +387,7 @@ TEST_F(Http2Test, ThePrefaceChoosesTheProtocol) {
     for (size_t at = 0; at < 6; ++at) {
       Begin();
       server = NewServerSession(limits, host, *handler);
-      const std::string input = std::string(method) + " /one HTTP/1.1\r\n\r\n";
+      const std::string input = std::string(method) + " /one HTTP/1.1\r\nHost:\r\n\r\n";
       std::string output = Give(*server, std::string_view(input).substr(0, at), host.now);
       output += Give(*server, std::string_view(input).substr(at), host.now);
       EXPECT_THAT(output, StartsWith("HTTP/1.1 200 ")) << method << at;
@@ -420,7 +420,7 @@ TEST_F(Http2Test, HandlersLearnTheClientsAddressWhateverTheProtocol) {
   Send(answer, MakeRequest("GET", "/"), true);
   Exchange();
   server = NewServerSession(limits, host, *handler);
-  Give(*server, "GET / HTTP/1.1\r\n\r\n", host.now);
+  Give(*server, "GET / HTTP/1.1\r\nHost:\r\n\r\n", host.now);
   EXPECT_THAT(peers, ElementsAre("192.0.2.1", "192.0.2.1"));
 }
 
@@ -435,7 +435,7 @@ TEST_F(Http2Test, AnUndecidedConnectionHasTimeLimitsToo) {
   server = NewServerSession(limits, host, *handler);
   server->Drain(host.now);
   EXPECT_FALSE(server->Finished());
-  EXPECT_THAT(Give(*server, "GET / HTTP/1.1\r\n\r\n", host.now),
+  EXPECT_THAT(Give(*server, "GET / HTTP/1.1\r\nHost:\r\n\r\n", host.now),
               ::testing::HasSubstr("Connection: close"));
   EXPECT_TRUE(server->Finished());
 }
