@@ -87,7 +87,10 @@ class BalanceProcess {
         gateway::Gateway::World{
             loops, *resolver_, *executor_, runtime::SystemFileSystem(), runtime::RandomSeed(),
             ResolvConf(), [this](const gateway::PoolConfig& pool) { return OpenTls(pool); },
-            access_log_, [this](const gateway::KubeConfig& kube) { return OpenKube(kube); }},
+            access_log_, [this](const gateway::KubeConfig& kube) { return OpenKube(kube); },
+            [this](const net::TlsSource::ServerFiles& files) {
+              return OpenServerTls("the admin server", files);
+            }},
         std::move(config_));
     if (access_log_ != nullptr) {
       gateway_->admin().metrics.Add([log = access_log_](telemetry::PrometheusWriter& writer) {
@@ -118,15 +121,8 @@ class BalanceProcess {
   Result<gateway::PoolTls> OpenTls(const gateway::PoolConfig& pool) {
     gateway::PoolTls tls;
     if (pool.client_tls.has_value()) {
-      const net::TlsSource::ServerFiles& files = *pool.client_tls;
-      std::vector<std::string> paths = {files.certificate_chain, files.key};
-      if (!files.client_ca.empty()) paths.push_back(files.client_ca);
-      ASSIGN_OR_RETURN(
-          tls.clients,
-          certificates_->Add(Concat(pool.name, ", clients"), std::move(paths), [files] {
-            return net::TlsSource::ForServer(runtime::SystemFileSystem(), runtime::SystemClock(),
-                                             files);
-          }));
+      ASSIGN_OR_RETURN(tls.clients,
+                       OpenServerTls(Concat(pool.name, ", clients"), *pool.client_tls));
     }
     if (pool.endpoint_tls.has_value()) {
       const net::TlsSource::ClientFiles& files = *pool.endpoint_tls;
@@ -144,6 +140,15 @@ class BalanceProcess {
     return tls;
   }
 
+  Result<std::shared_ptr<net::TlsSource>> OpenServerTls(std::string name,
+                                                        const net::TlsSource::ServerFiles& files) {
+    std::vector<std::string> paths = {files.certificate_chain, files.key};
+    if (!files.client_ca.empty()) paths.push_back(files.client_ca);
+    return certificates_->Add(std::move(name), std::move(paths), [files] {
+      return net::TlsSource::ForServer(runtime::SystemFileSystem(), runtime::SystemClock(), files);
+    });
+  }
+
   Result<std::unique_ptr<kube::Client>> OpenKube(const gateway::KubeConfig& config) {
     ASSIGN_OR_RETURN(kube::ClusterAccess access,
                      ReadClusterAccess(config.kubeconfig, config.context));
@@ -155,7 +160,8 @@ class BalanceProcess {
   void Greet() {
     for (const gateway::Gateway::Bound& bound : gateway_->bound()) {
       const std::string address = bound.address.ToString();
-      telemetry::LogInfo(bound.pool.empty() ? Concat("Dashboard at http://", address, "/")
+      const std::string_view scheme = bound.tls ? "https://" : "http://";
+      telemetry::LogInfo(bound.pool.empty() ? Concat("Dashboard at ", scheme, address, "/")
                                             : Concat("Balancing HTTP and gRPC ",
                                                      bound.tls ? "over TLS at " : "at ", address));
     }

@@ -88,6 +88,48 @@ void AddTlsFlags(options::FlagSet& set, BalanceFlags& flags) {
           "how often to look whether certificates have changed; 0: on SIGHUP only");
 }
 
+void AddAdminFlags(options::FlagSet& set, BalanceFlags& flags) {
+  set.Group("Who may use the admin server; without any of them whoever reaches it");
+  set.Add(
+      "admin-tokens", &flags.gateway.admin_tokens,
+      "a file with lines of \"NAME ROLE TOKEN\", ROLE read or write; read again when it changes");
+  set.Add("admin-tls-cert", &flags.admin_tls.files.certificate_chain,
+          "certificate chain: the admin server speaks TLS");
+  set.Add("admin-tls-key", &flags.admin_tls.files.key, "its key");
+  set.Add("admin-tls-client-ca", &flags.admin_tls.files.client_ca,
+          "clients must show a certificate that this one has signed");
+  set.Add("admin-tls-client-required", &flags.admin_tls.files.client_required,
+          "false: a client without a certificate is let in, and must have a token");
+  set.Add("admin-tls-writer", &flags.admin_tls.roles.writers,
+          "may change things: a name in a client's certificate (CN or SAN), \"*\" for any");
+  set.Add("admin-tls-reader", &flags.admin_tls.roles.readers, "may read: the same");
+}
+
+Status TakeAdminTls(const options::FlagSet& set, const BalanceFlags& flags,
+                    gateway::GatewayConfig& config) {
+  const net::TlsSource::ServerFiles& files = flags.admin_tls.files;
+  const bool given = !files.certificate_chain.empty() && !files.key.empty();
+  if (files.certificate_chain.empty() != files.key.empty()) {
+    return InvalidArgument("--admin-tls-cert and --admin-tls-key: expected both or none");
+  }
+  if (!given && !files.client_ca.empty()) {
+    return InvalidArgument("--admin-tls-client-ca needs --admin-tls-cert and --admin-tls-key");
+  }
+  const bool asks = !files.client_ca.empty();
+  for (const char* name : {"admin-tls-client-required", "admin-tls-writer", "admin-tls-reader"}) {
+    if (set.given(name) && !asks) {
+      return InvalidArgument(Concat("--", name, " needs --admin-tls-client-ca"));
+    }
+  }
+  if (asks && flags.admin_tls.roles.empty() && config.admin_tokens.empty()) {
+    return InvalidArgument(
+        "--admin-tls-client-ca: nobody has a role; expected --admin-tls-writer, "
+        "--admin-tls-reader or --admin-tokens");
+  }
+  if (given) config.admin_tls = flags.admin_tls;
+  return {};
+}
+
 Status TakeTls(const BalanceFlags& flags, gateway::PoolConfig& pool) {
   const bool has_certificate =
       !flags.client_tls.certificate_chain.empty() && !flags.client_tls.key.empty();
@@ -210,7 +252,7 @@ Status TakeService(const BalanceFlags& flags, gateway::PoolConfig& pool) {
   return {};
 }
 
-Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
+Result<gateway::GatewayConfig> FromFlags(const options::FlagSet& set, const BalanceFlags& flags) {
   gateway::GatewayConfig config = flags.gateway;
   gateway::PoolConfig pool = flags.pool;
   ASSIGN_OR_RETURN(pool.pool.policy, lb::ParseChoicePolicy(flags.policy));
@@ -252,6 +294,7 @@ Result<gateway::GatewayConfig> FromFlags(const BalanceFlags& flags) {
   if (flags.admin != "none") {
     ASSIGN_OR_RETURN(config.admin, env::Address::Parse(flags.admin));
   }
+  RETURN_IF_ERROR(TakeAdminTls(set, flags, config));
   RETURN_IF_ERROR(lb::Balancer::Validate(gateway::BalancerOptions(pool, config.limits)));
   config.pools.push_back(std::move(pool));
   return config;
@@ -292,6 +335,7 @@ options::FlagSet MakeBalanceFlags(BalanceFlags& flags) {
   set.Add("threads", &flags.gateway.threads, "event loops; 0: one for each core, at most 8");
   AddPoolFlags(set, flags);
   AddTlsFlags(set, flags);
+  AddAdminFlags(set, flags);
   set.Group("Process");
   set.Add("access-log", &flags.gateway.access_log,
           "a line of JSON for each request: off, stdout or a file, opened again on SIGUSR1");
@@ -322,7 +366,7 @@ Result<gateway::GatewayConfig> ReadBalanceFile(const BalanceFlags& flags) {
 
 Result<gateway::GatewayConfig> ReadBalanceConfig(const options::FlagSet& set,
                                                  const BalanceFlags& flags) {
-  if (flags.file().empty()) return FromFlags(flags);
+  if (flags.file().empty()) return FromFlags(set, flags);
   if (!flags.config.empty() && !flags.nginx_conf.empty()) {
     return InvalidArgument("--config and --nginx-conf: expected one of the two");
   }

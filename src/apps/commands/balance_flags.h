@@ -21,6 +21,7 @@ struct BalanceFlags {
   bool endpoint_tls_on = false;
   net::TlsSource::ClientFiles endpoint_tls;
   std::string admin = "127.0.0.1:8080";
+  gateway::AdminTlsConfig admin_tls;
   std::vector<std::string> endpoints;
   std::string kubernetes_service;
   std::string policy = "least_outstanding";

@@ -85,6 +85,7 @@ class NginxCheck {
 
   void CheckAdmin(const gateway::GatewayConfig& config) {
     if (!config.admin.has_value() || !config.admin_writes || !config.admin_tokens.empty()) return;
+    if (config.admin_tls.has_value() && !config.admin_tls->files.client_ca.empty()) return;
     const size_t found = part_.text.find("write=on");
     if (found == std::string::npos || part_.text.find("auth_basic") != std::string::npos ||
         part_.text.find("allow ") != std::string::npos) {

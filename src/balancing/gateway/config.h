@@ -64,6 +64,12 @@ struct AuthConfig {
   bool operator==(const AuthConfig&) const = default;
 };
 
+// Of the admin server.
+struct AdminTlsConfig {
+  net::TlsSource::ServerFiles files;
+  lb::CertificateRoles roles;  // Of clients' certificates, with files.client_ca.
+};
+
 struct PoolConfig {
   std::string name;
   std::vector<EndpointConfig> endpoints;
@@ -115,6 +121,7 @@ struct GatewayConfig {
   std::optional<env::Address> admin = env::Address{env::Address::Family::kIp4, "127.0.0.1", 8080};
   std::string admin_tokens;  // The file of them (admin_access.h); empty: everybody may.
   bool admin_writes = true;  // Whether the admin API may change anything.
+  std::optional<AdminTlsConfig> admin_tls;
   LimitsConfig limits;
   DnsConfig dns;
   KubeConfig kubernetes;

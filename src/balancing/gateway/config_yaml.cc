@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "balancing/gateway/tls_yaml.h"
 #include "balancing/gateway/yaml_fields.h"
 #include "core/base/text.h"
 #include "core/options/yaml.h"
@@ -136,31 +137,6 @@ void ReadHedging(YamlReader section, lb::Hedging::Options& hedging) {
   }
   section.Number("share", &hedging.share, 0, 1);
   section.Number("tokens_max", &hedging.tokens_max, 1, kCountMax);
-}
-
-void ReadClientTls(YamlReader& pool, std::optional<net::TlsSource::ServerFiles>& tls) {
-  if (!pool.Has("client_tls")) return;
-  YamlReader section = pool.Section("client_tls");
-  tls.emplace();
-  section.Require("certificate", "the file of the certificate chain");
-  section.Text("certificate", &tls->certificate_chain);
-  section.Require("key", "the file of its key");
-  section.Text("key", &tls->key);
-  section.Text("client_ca", &tls->client_ca);
-}
-
-void ReadEndpointTls(YamlReader& pool, std::optional<net::TlsSource::ClientFiles>& tls) {
-  if (!pool.Has("endpoint_tls")) return;
-  YamlReader section = pool.Section("endpoint_tls");
-  tls.emplace();
-  section.Text("ca", &tls->ca);
-  section.Flag("verify", &tls->verify_server);
-  section.Text("name", &tls->server_name);
-  section.Text("certificate", &tls->certificate_chain);
-  section.Text("key", &tls->key);
-  if (tls->certificate_chain.empty() != tls->key.empty()) {
-    section.Fail("certificate", "one of certificate and key", "both or none");
-  }
 }
 
 void ReadAuth(YamlReader& pool, std::optional<AuthConfig>& auth) {
@@ -304,6 +280,7 @@ void ReadAdmin(YamlReader section, GatewayConfig& config) {
   ReadAddress(section, "address", &address);
   section.Flag("write", &config.admin_writes);
   section.Text("tokens_file", &config.admin_tokens);
+  ReadAdminTls(section, !config.admin_tokens.empty(), config.admin_tls);
   config.admin = enabled ? std::optional(address) : std::nullopt;
 }
 

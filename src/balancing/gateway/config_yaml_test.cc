@@ -271,6 +271,33 @@ TEST(GatewayConfigTest, TheAdminServerCanBeLeftOut) {
   EXPECT_FALSE(config->admin.has_value());
 }
 
+TEST(GatewayConfigTest, TheAdminServerSpeaksTls) {
+  const auto read = [](std::string_view admin) {
+    return Concat(kShortest, "admin: {", admin, "}\n");
+  };
+  const auto config = ParseGatewayConfig(
+      read("tls: {certificate: c.pem, key: k.pem, client_ca: a.pem, client_required: false, "
+           "writers: [deploy], readers: [monitor, 'spiffe://a/b']}"),
+      "f");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  ASSERT_TRUE(config->admin_tls.has_value());
+  EXPECT_EQ(config->admin_tls->files,
+            (net::TlsSource::ServerFiles{"c.pem", "k.pem", "a.pem", false}));
+  EXPECT_EQ(config->admin_tls->roles,
+            (lb::CertificateRoles{{"deploy"}, {"monitor", "spiffe://a/b"}}));
+  EXPECT_EQ(ErrorOf(read("tls: {certificate: c, key: k}")), "");
+  EXPECT_EQ(ErrorOf(read("tokens_file: t, tls: {certificate: c, key: k, client_ca: a}")), "");
+
+  EXPECT_THAT(ErrorOf(read("tls: {certificate: c}")), HasSubstr("field 'admin.tls.key'"));
+  EXPECT_THAT(ErrorOf(read("tls: {certificate: c, key: k, writers: [a]}")),
+              HasSubstr("field 'admin.tls.writers': got no client_ca, expected client_ca beside"));
+  EXPECT_THAT(ErrorOf(read("tls: {certificate: c, key: k, client_required: false}")),
+              HasSubstr("field 'admin.tls.client_required'"));
+  EXPECT_THAT(ErrorOf(read("tls: {certificate: c, key: k, client_ca: a}")),
+              HasSubstr("field 'admin.tls.client_ca': got nobody with a role, expected writers or "
+                        "readers, \"*\" for every certificate, or admin.tokens_file"));
+}
+
 // Every example of the documentation is one that works.
 TEST(GatewayConfigTest, TheDocumentedExamplesAreRead) {
   const std::filesystem::path source(__FILE__);

@@ -57,10 +57,27 @@ Status Gateway::Start(LookUp look_up) {
   for (const PoolConfig& pool : config_.pools) RETURN_IF_ERROR(AddPool(pool));
   RETURN_IF_ERROR(ListenAll(config_.listeners));
   (void)SetEndpoints();
+  return ListenAdmin();
+}
+
+Status Gateway::ListenAdmin() {
   if (!config_.admin.has_value()) return {};
-  ASSIGN_OR_RETURN(const env::Address address, admin_->Listen(*config_.admin).WithContext("admin"));
-  bound_.push_back({address, "", false});
+  SetCertificateRoles();
+  std::shared_ptr<net::TlsSource> tls;
+  if (config_.admin_tls.has_value()) {
+    TEPAL_CHECK(world_.open_admin_tls);
+    ASSIGN_OR_RETURN(tls, world_.open_admin_tls(config_.admin_tls->files).WithContext("admin.tls"));
+  }
+  const bool over_tls = tls != nullptr;
+  ASSIGN_OR_RETURN(const env::Address address,
+                   admin_->Listen(*config_.admin, std::move(tls)).WithContext("admin"));
+  bound_.push_back({address, "", over_tls});
   return {};
+}
+
+void Gateway::SetCertificateRoles() {
+  const bool asked = config_.admin_tls.has_value() && !config_.admin_tls->files.client_ca.empty();
+  admin_->subject().certificates = asked ? std::optional(config_.admin_tls->roles) : std::nullopt;
 }
 
 Status Gateway::AddPool(const PoolConfig& config) {
@@ -218,6 +235,7 @@ Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
   }
   for (const std::string& name : plan.removed) RemovePool(name);
   config_ = std::move(next);
+  SetCertificateRoles();
   for (const PoolConfig& pool : config_.pools) {
     Find(pool.name)->balancer->Reconfigure(pool.pool);
   }

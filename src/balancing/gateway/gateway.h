@@ -39,6 +39,9 @@ class Gateway {
     std::shared_ptr<lb::LineSink> access_log = nullptr;  // Of every pool; null: none.
     // Speaks to the API server, on the first loop; may be null where no pool has a Service.
     Function<Result<std::unique_ptr<kube::Client>>(const KubeConfig&)> open_kube = nullptr;
+    // Of the admin server; may be null where it speaks no TLS.
+    Function<Result<std::shared_ptr<net::TlsSource>>(const net::TlsSource::ServerFiles&)>
+        open_admin_tls = nullptr;
   };
   Gateway(World world, GatewayConfig config);
   ~Gateway();  // As Stop.
@@ -78,6 +81,8 @@ class Gateway {
   void MakeDns();
   Status NeedKube(const GatewayConfig& config);
   Status ReadTokens();
+  Status ListenAdmin();
+  void SetCertificateRoles();
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
   Status AddPool(const PoolConfig& config);

@@ -48,6 +48,11 @@ std::string TlsText(const PoolConfig& pool) {
   return text;
 }
 
+// The roles of certificates can change.
+std::optional<net::TlsSource::ServerFiles> AdminFiles(const GatewayConfig& config) {
+  return config.admin_tls ? std::optional(config.admin_tls->files) : std::nullopt;
+}
+
 void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayConfig& next) {
   for (const PoolConfig& pool : next.pools) {
     if (const PoolConfig* before = running.FindPool(pool.name)) {
@@ -94,6 +99,7 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   Compare(plan, "admin", running.admin, next.admin);
   Compare(plan, "admin.write", running.admin_writes, next.admin_writes);
   Compare(plan, "admin.tokens_file", running.admin_tokens, next.admin_tokens);
+  Compare(plan, "admin.tls", AdminFiles(running), AdminFiles(next));
   Compare(plan, "limits", running.limits, next.limits);
   Compare(plan, "dns", running.dns, next.dns);
   Compare(plan, "kubernetes", running.kubernetes, next.kubernetes);

@@ -71,5 +71,16 @@ TEST(ReloadPlanTest, WhatNeedsARestartIsNamed) {
                                           "pools.http.retries.tries_max, "));
 }
 
+TEST(ReloadPlanTest, RolesOfCertificatesChangeAndTheAdminServersFilesDoNot) {
+  GatewayConfig running = Running();
+  running.admin_tls = AdminTlsConfig{{"c.pem", "k.pem", "a.pem"}, {{"ann"}, {}}};
+  GatewayConfig next = running;
+  next.admin_tls->roles = {{"bob"}, {"ann"}};
+  EXPECT_TRUE(NeedsRestart(PlanReload(running, next)).ok());
+  next.admin_tls->files.client_required = false;
+  EXPECT_THAT(PlanReload(running, next).restart, ElementsAre("admin.tls"));
+  EXPECT_THAT(PlanReload(Running(), running).restart, ElementsAre("admin.tls"));
+}
+
 }  // namespace
 }  // namespace tepal::gateway

@@ -86,15 +86,23 @@ bool IsPublic(std::string_view path) { return path == "/" || path == "/dashboard
 // Why the caller may not have it; 200 when it may.
 AdminAnswer CheckAccess(const AdminSubject& subject, const Asked& asked, AdminAccess::Role role) {
   if (!Writes(asked) && IsPublic(asked.path)) return {};
+  if (role == AdminAccess::Role::kNone && !asked.caller.empty()) {
+    const std::string text = asked.caller + " has no role here";
+    return ApiErrorAnswer({403, text, "Forbidden"}, asked.id);
+  }
   if (role == AdminAccess::Role::kNone) {
-    return ApiErrorAnswer({401, "a bearer token is needed", "Unauthorized"}, asked.id);
+    const std::string_view text = subject.certificates.has_value()
+                                      ? "a bearer token or a client's certificate is needed"
+                                      : "a bearer token is needed";
+    return ApiErrorAnswer({401, text, "Unauthorized"}, asked.id);
   }
   if (!Writes(asked)) return {};
   if (!subject.writable) {
     return ApiErrorAnswer({405, "writing is not allowed", "MethodDisabled"}, asked.id);
   }
   if (role == AdminAccess::Role::kWrite) return {};
-  return ApiErrorAnswer({403, "the token's role is read", "Forbidden"}, asked.id);
+  return ApiErrorAnswer({403, Concat("the role of ", asked.caller, " is read"), "Forbidden"},
+                        asked.id);
 }
 
 AdminAnswer Answer(AdminSubject& subject, const Asked& asked, std::string_view body) {
@@ -127,10 +135,20 @@ void Send(http::ResponseSender& sender, AdminAnswer answer) {
 
 }  // namespace
 
+std::unique_ptr<http::RequestHandler> AdminHandler::ForPeer(
+    std::shared_ptr<const net::PeerCertificates> shown) {
+  std::optional<net::CertifiedPeer> peer;
+  if (shown != nullptr) {
+    if (auto read = net::ReadCheckedPeer(*shown); read.ok()) peer = *std::move(read);
+  }
+  return std::make_unique<AdminHandler>(subject_, loop_, std::move(peer));
+}
+
 std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead head,
                                                                http::ResponseSender& sender) {
-  const AdminAccess::Caller caller =
-      subject_.access.Find(head.headers.Get("authorization").value_or(""));
+  const AdminAccess::Caller caller = FindCaller(
+      subject_.access, subject_.certificates, head.headers.Get("authorization").value_or(""),
+      peer_.has_value() ? &*peer_ : nullptr, loop_.WallNow());
   const Asked asked{head.method, std::string(head.path()), QueryOf(head.target),
                     std::string(head.headers.Get("x-request-id").value_or("")), caller.name};
   AdminAnswer refusal = CheckAccess(subject_, asked, caller.role);
@@ -148,8 +166,8 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
   if (asked.path == "/api/tepal/reload" && asked.method == "POST") {
     return Reload(head, caller.name, sender);
   }
-  const auto answer = [this, asked, &sender](std::string_view body) {
-    AdminAnswer done = Answer(subject_, asked, body);
+  const auto answer = [&subject = subject_, asked, &sender](std::string_view body) {
+    AdminAnswer done = Answer(subject, asked, body);
     if (Writes(asked)) Audit(asked, done.status);
     Send(sender, std::move(done));
   };
@@ -161,7 +179,8 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
                                                    [answer](Buffer body) { answer(body.text()); });
 }
 
-// Answered when the configuration has been applied: names may have to be looked up.
+// Answered when the configuration has been applied: names may have to be looked up, and the
+// connection, with its handler, may have gone by then.
 std::unique_ptr<http::RequestReceiver> AdminHandler::Reload(const http::RequestHead& head,
                                                             std::string caller,
                                                             http::ResponseSender& sender) {
@@ -172,9 +191,9 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::Reload(const http::RequestH
   auto waits = std::make_shared<bool>(true);
   return std::make_unique<http::CollectingRequest>(
       head, kBodyBytesMax, sender,
-      [this, waits, &sender, caller = std::move(caller)](Buffer) {
-        subject_.reload([this, waits, &sender, caller](Result<std::string> applied) {
-          AdminAnswer answer = ReloadAnswer(subject_, applied);
+      [&subject = subject_, waits, &sender, caller = std::move(caller)](Buffer) {
+        subject.reload([&subject, waits, &sender, caller](Result<std::string> applied) {
+          AdminAnswer answer = ReloadAnswer(subject, applied);
           Audit({"POST", "/api/tepal/reload", "", "", caller}, answer.status);
           if (*waits) Send(sender, std::move(answer));
         });

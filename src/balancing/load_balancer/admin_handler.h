@@ -9,23 +9,34 @@
 //   GET  /api/9/…                 NGINX Plus API, versions 6 to 9: see nginx_api.h
 //   POST, PATCH, DELETE /api/9/http/upstreams/{upstream}/servers[/{id}]
 //
-// Without tokens (admin_access.h) anyone who reaches the address may change the pools: it belongs
-// on a private one then. Every change that is asked for is a line in the log. Runs on the control
-// loop.
+// Without tokens (admin_access.h) and roles of certificates (certificate_roles.h) anyone who
+// reaches the address may change the pools: it belongs on a private one then. Every change that is
+// asked for is a line in the log that says who asked. Runs on the control loop.
 
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "balancing/load_balancer/admin_subject.h"
-#include "network/http/stream.h"
+#include "core/env/event_loop.h"
+#include "network/net/certificate_authorities.h"
+#include "network/net/tls_peer.h"
 
 namespace tepal::lb {
 
-class AdminHandler final : public http::RequestHandler {
+class AdminHandler final : public net::PeerAwareHandler {
  public:
-  explicit AdminHandler(AdminSubject& subject) : subject_(subject) {}
+  // `peer`: who has connected; the handshake has checked that. The subject outlives the loop's
+  // work.
+  AdminHandler(AdminSubject& subject, env::EventLoop& loop,
+               std::optional<net::CertifiedPeer> peer = std::nullopt)
+      : subject_(subject), loop_(loop), peer_(std::move(peer)) {}
+
+  std::unique_ptr<http::RequestHandler> ForPeer(
+      std::shared_ptr<const net::PeerCertificates> shown) override;
 
   std::unique_ptr<http::RequestReceiver> OnRequest(http::RequestHead head,
                                                    http::ResponseSender& sender) override;
@@ -35,6 +46,8 @@ class AdminHandler final : public http::RequestHandler {
                                                 http::ResponseSender& sender);
 
   AdminSubject& subject_;
+  env::EventLoop& loop_;
+  const std::optional<net::CertifiedPeer> peer_;
 };
 
 }  // namespace tepal::lb

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "balancing/load_balancer/admin_access.h"
+#include "balancing/load_balancer/certificate_roles.h"
 #include "balancing/load_balancer/endpoint_control.h"
 #include "core/telemetry/metrics.h"
 
@@ -29,9 +31,10 @@ struct AdminSubject {
   // Reads the configuration again and says later, on the control loop, what was applied or why
   // nothing was; null where there is no configuration to read.
   Function<void(Function<void(Result<std::string>)>)> reload;
-  AdminAccess access;       // Who may read and change.
-  bool writable = true;     // Whether the API may change anything.
-  uint64_t generation = 1;  // Grows with every reload.
+  AdminAccess access;                            // Who may read and change, by token,
+  std::optional<CertificateRoles> certificates;  // and by certificate; absent: none is asked for.
+  bool writable = true;                          // Whether the API may change anything.
+  uint64_t generation = 1;                       // Grows with every reload.
 
   AdminPool* Find(std::string_view name) {
     const auto found = std::find_if(pools.begin(), pools.end(),

@@ -347,6 +347,32 @@ TEST(NginxConfTest, Hashes) {
               HasSubstr("got 'sometimes'"));
 }
 
+TEST(NginxConfTest, TheApiOverTls) {
+  const std::string pool = Around("server a:1;", "");
+  const Reading reading = Read(Concat(pool, R"(server {
+  listen 8443 ssl;
+  ssl_certificate c.pem;
+  ssl_certificate_key k.pem;
+  ssl_client_certificate clients.pem;
+  ssl_verify_client on;
+  location /api { api write=on; }
+}
+)"));
+  ASSERT_TRUE(reading.config.admin_tls.has_value());
+  EXPECT_EQ(reading.config.admin_tls->files,
+            (net::TlsSource::ServerFiles{"c.pem", "k.pem", "clients.pem"}));
+  EXPECT_EQ(reading.config.admin_tls->roles, (lb::CertificateRoles{{"*"}, {}}));
+  const Reading open = Read(Concat(pool, R"(server {
+  listen 8443 ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; location /api { api; }
+}
+)"));
+  ASSERT_TRUE(open.config.admin_tls.has_value());
+  EXPECT_EQ(open.config.admin_tls->files.client_ca, "");
+  EXPECT_TRUE(open.config.admin_tls->roles.empty());
+  EXPECT_THAT(ErrorOf(Concat(pool, "server { listen 8443 ssl; location /api { api; } }\n")),
+              HasSubstr("'listen … ssl': ssl_certificate and ssl_certificate_key are missing"));
+}
+
 TEST(NginxConfTest, TlsOnBothSides) {
   const Reading reading = Read(R"(ssl_certificate outer.pem;
 proxy_ssl_verify on;

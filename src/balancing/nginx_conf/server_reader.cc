@@ -152,8 +152,18 @@ class ServerReader {
       } else {
         scope_.config.admin = listen.address;
         scope_.config.admin_writes = found_.api_writes;
+        if (listen.tls) SetAdminTls(listen);
       }
     }
+  }
+
+  // As in nginx, whoever shows a certificate that is verified may do what the API may.
+  void SetAdminTls(const Listen& listen) {
+    const auto files = Certificates(listen);
+    if (!files.has_value()) return;
+    gateway::AdminTlsConfig& tls = scope_.config.admin_tls.emplace();
+    tls.files = *files;
+    if (!files->client_ca.empty()) tls.roles.writers = {"*"};
   }
 
   Context& context_;

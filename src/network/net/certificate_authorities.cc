@@ -55,6 +55,25 @@ std::vector<std::string> SubjectValues(const X509& certificate, int what) {
   return values;
 }
 
+std::vector<std::string> AlternativeNames(const X509& certificate) {
+  std::vector<std::string> names;
+  const std::unique_ptr<GENERAL_NAMES, Freer<GENERAL_NAMES_free>> all(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; i < sk_GENERAL_NAME_num(all.get()); ++i) {
+    int kind = 0;
+    const void* const value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(all.get(), i), &kind);
+    if (kind != GEN_DNS && kind != GEN_URI && kind != GEN_EMAIL) continue;
+    const auto* const text = static_cast<const ASN1_IA5STRING*>(value);
+    std::string name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                     static_cast<size_t>(ASN1_STRING_length(text)));
+    const bool visible =
+        std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+    if (!name.empty() && visible) names.push_back(std::move(name));
+  }
+  ERR_clear_error();
+  return names;
+}
+
 // Times further away than a WallTime can say are as far as it can.
 WallTime TimeOf(const ASN1_TIME* time) {
   int days = 0;
@@ -74,6 +93,7 @@ CertifiedPeer PeerOf(const X509& leaf, const STACK_OF(X509) * chain) {
   const std::vector<std::string> names = SubjectValues(leaf, NID_commonName);
   if (!names.empty()) peer.common_name = names.back();
   peer.organizations = SubjectValues(leaf, NID_organizationName);
+  peer.alternative_names = AlternativeNames(leaf);
   peer.not_before = TimeOf(X509_get0_notBefore(&leaf));
   peer.not_after = TimeOf(X509_get0_notAfter(&leaf));
   for (int i = 0; i < sk_X509_num(chain); ++i) {
@@ -85,6 +105,12 @@ CertifiedPeer PeerOf(const X509& leaf, const STACK_OF(X509) * chain) {
 }
 
 }  // namespace
+
+Result<CertifiedPeer> ReadCheckedPeer(const PeerCertificates& shown) {
+  const CertificatePtr leaf = shown.chain.empty() ? nullptr : Decode(shown.chain.front());
+  if (leaf == nullptr) return Refused("it cannot be read");
+  return PeerOf(*leaf, nullptr);
+}
 
 void CertificateAuthorities::Free::operator()(x509_store_st* store) const {
   X509_STORE_free(store);

@@ -24,9 +24,16 @@ namespace tepal::net {
 struct CertifiedPeer {
   std::string common_name;                 // Empty: it has none.
   std::vector<std::string> organizations;  // As written, in order.
+  // Those of DNS, URIs and e-mail, as written, in order. Others are left out, and so are those with
+  // a character that cannot be seen.
+  std::vector<std::string> alternative_names;
   WallTime not_before;
   WallTime not_after;
 };
+
+// What a client's own certificate says. Only for one that the handshake has checked: nothing is
+// checked here, and the time is that certificate's alone. kUnauthenticated: it cannot be read.
+Result<CertifiedPeer> ReadCheckedPeer(const PeerCertificates& shown);
 
 // Any thread, immutable.
 class CertificateAuthorities {

@@ -84,6 +84,25 @@ TEST(CertificateAuthoritiesTest, RefusesWhatItMust) {
           .ok());
 }
 
+TEST(CertificateAuthoritiesTest, ReadsTheAlternativeNames) {
+  const TestAuthority ours("ours");
+  const std::vector<std::string> names = {"a.example", "spiffe://cluster/ops", "ann@example.com"};
+  const auto issued = ours.IssueFor(
+      "hpa", {},
+      "DNS:a.example,IP:127.0.0.1,URI:spiffe://cluster/ops,email:ann@example.com,DNS:a b",
+      1'900'000'000);
+  const auto checked = Trusting({ours.certificate()})->Check(Shown({issued.certificate}), kNow);
+  ASSERT_TRUE(checked.ok()) << checked.status().ToString();
+  EXPECT_EQ(checked->alternative_names, names);
+  const auto read = ReadCheckedPeer(Shown({issued.certificate}));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->common_name, "hpa");
+  EXPECT_EQ(read->alternative_names, names);
+  EXPECT_EQ(read->not_after, WallTime(std::chrono::seconds(1'900'000'000)));
+  EXPECT_EQ(ReadCheckedPeer({{"rubbish"}}).status().code(), StatusCode::kUnauthenticated);
+  EXPECT_FALSE(ReadCheckedPeer({}).ok());
+}
+
 TEST(CertificateAuthoritiesTest, WantsABundleWithCertificates) {
   for (const std::string& text :
        {std::string(), std::string("nothing"),

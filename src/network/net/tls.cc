@@ -184,7 +184,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::NewServer(const ServerOpti
   SSL_CTX_set_session_id_context(context, kSessionScope, sizeof(kSessionScope) - 1);
   if (!options.client_ca.empty()) {
     RETURN_IF_ERROR(made->Trust(options.client_ca));
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    const int none_shown = options.client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | none_shown, nullptr);
   }
   ASSIGN_OR_RETURN(made->alpn_, WireFormatOfAlpn(options.alpn));
   if (!made->alpn_.empty()) SSL_CTX_set_alpn_select_cb(context, ChooseProtocol, &made->alpn_);
@@ -237,6 +238,7 @@ Result<std::shared_ptr<TlsSource>> TlsSource::ForServer(env::FileSystem& files,
     if (!paths.client_ca.empty()) {
       ASSIGN_OR_RETURN(options.client_ca, ReadPem(files, paths.client_ca));
     }
+    options.client_required = paths.client_required;
     return TlsContext::NewServer(options, clock.WallNow());
   });
 }

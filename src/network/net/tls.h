@@ -43,6 +43,7 @@ class TlsContext {
     Pem certificate_chain;  // The server's own certificate first.
     Pem key;
     Pem client_ca;  // Given: mutual TLS, a client must show a certificate that this one signed.
+    bool client_required = true;  // False: or none; a wrong one is still refused.
     std::vector<std::string> alpn = {"h2", "http/1.1"};  // In order of preference.
   };
   struct ClientOptions {
@@ -83,6 +84,8 @@ class TlsSource {
   using Load = Function<Result<std::shared_ptr<const TlsContext>>()>;
   struct ServerFiles {
     std::string certificate_chain, key, client_ca;  // `client_ca` may be empty.
+    bool client_required = true;
+    bool operator==(const ServerFiles&) const = default;
   };
   struct ClientFiles {
     std::string ca, certificate_chain, key;  // Each may be empty.
