@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "balancing/load_balancer/admin_access.h"
@@ -23,8 +24,17 @@ struct AdminPool {
   bool discovered = false;
 };
 
+// What name servers were asked, and what came of it, by NGINX Plus's names.
+struct ResolverZone {
+  using Counts = std::vector<std::pair<std::string_view, uint64_t>>;
+  std::string name;
+  Counts requests;
+  Counts responses;
+};
+
 struct AdminSubject {
   std::vector<AdminPool> pools;
+  Function<std::vector<ResolverZone>()> resolvers;  // Null: names are not looked up again.
   telemetry::MetricsRegistry metrics;
   // Shown as "extra" in the state of the dashboard: one JSON value, or empty for none.
   Function<std::string()> extra_state;
@@ -40,6 +50,9 @@ struct AdminSubject {
     const auto found = std::find_if(pools.begin(), pools.end(),
                                     [&](const AdminPool& pool) { return pool.name == name; });
     return found == pools.end() ? nullptr : &*found;
+  }
+  std::vector<ResolverZone> ReadResolvers() {
+    return resolvers ? resolvers() : std::vector<ResolverZone>();
   }
   std::vector<BalancerState> Read() {
     std::vector<BalancerState> states;

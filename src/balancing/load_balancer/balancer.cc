@@ -41,18 +41,14 @@ class SharedHandler final : public http::RequestHandler {
 void ReadTraffic(const EndpointTraffic& traffic, EndpointReading& reading) {
   constexpr auto kRelaxed = std::memory_order_relaxed;
   reading.requests = traffic.requests.load(kRelaxed);
-  uint64_t answered = 0;
-  for (size_t i = 0; i < reading.responses.size(); ++i) {
-    reading.responses[i] = traffic.responses[i].load(kRelaxed);
-    answered += reading.responses[i];
-  }
+  reading.codes = traffic.responses.Read();
+  reading.responses = ClassesOf(reading.codes);
   reading.failures = traffic.failures.load(kRelaxed);
   reading.cancelled = traffic.cancelled.load(kRelaxed);
   reading.bytes_sent = traffic.bytes_sent.load(kRelaxed);
   reading.bytes_received = traffic.bytes_received.load(kRelaxed);
-  if (answered > 0) {
-    reading.latency_mean = std::chrono::microseconds(traffic.time_us.load(kRelaxed) / answered);
-  }
+  reading.header_time = traffic.header_time.value();
+  reading.response_time = traffic.response_time.value();
 }
 
 }  // namespace
@@ -274,9 +270,8 @@ BalancerState Balancer::Read() {
 
   const ProxyStatistics& proxy = shared_->statistics;
   state.requests = proxy.requests.value();
-  for (size_t i = 0; i < state.responses.size(); ++i) {
-    state.responses[i] = proxy.responses[i].value();
-  }
+  state.codes = proxy.responses.Read();
+  state.responses = ClassesOf(state.codes);
   state.failed = proxy.failed.value();
   state.broken_off = proxy.broken_off.value();
   state.refused = proxy.refused.value();

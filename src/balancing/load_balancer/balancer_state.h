@@ -17,7 +17,8 @@ namespace tepal::lb {
 struct EndpointReading {
   Dispatcher::EndpointStatus status;
   uint64_t requests = 0;                // Tries sent.
-  std::array<uint64_t, 5> responses{};  // [0]: 1xx … [4]: 5xx.
+  StatusReading codes;                  // Answers by status,
+  std::array<uint64_t, 5> responses{};  // and by class; [0]: 1xx … [4]: 5xx.
   uint64_t failures = 0;
   uint64_t cancelled = 0;
   uint64_t bytes_sent = 0;
@@ -27,8 +28,9 @@ struct EndpointReading {
   double share = 0;                     // Of the requests of the last 10 s; 0 to 1.
   std::optional<Duration> latency_p50;  // Of the last 10 s: try begun to last byte.
   std::optional<Duration> latency_p99;
-  std::optional<Duration> latency_mean;  // Since it was added.
-  std::vector<double> history;           // Requests a second, one value a second, oldest first.
+  std::optional<Duration> header_time;  // Moving averages.
+  std::optional<Duration> response_time;
+  std::vector<double> history;  // Requests a second, one value a second, oldest first.
 };
 
 struct BalancerState {
@@ -52,6 +54,7 @@ struct BalancerState {
 
   // Clients' side.
   uint64_t requests = 0;
+  StatusReading codes;
   std::array<uint64_t, 5> responses{};
   uint64_t failed = 0;        // Answered with an error of the balancer's own (5xx).
   uint64_t broken_off = 0;    // Lost within a streamed answer.

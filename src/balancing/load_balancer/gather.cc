@@ -164,9 +164,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
     constexpr size_t kMissingMax = 4096;
     if (!missing.empty()) head.headers.Add("tepal-missing", missing.substr(0, kMissingMax));
     ProxyStatistics& statistics = door_.statistics;
-    if (status >= 100 && status < 600) {
-      statistics.responses[static_cast<size_t>(status / 100 - 1)].Add();
-    }
+    statistics.responses.Add(status);
     statistics.latency.Record(ToMicroseconds(door_.loop.Now() - begun_));
     statistics.bytes_sent.Add(json.size());
     BufferList body;

@@ -125,7 +125,7 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
     if (!missing.empty()) trailers.Add("tepal-missing", missing.substr(0, kMissingMax));
     const int http_status = HttpStatusOfGrpc(status.code());
     ProxyStatistics& statistics = door_.statistics;
-    statistics.responses[static_cast<size_t>(http_status / 100 - 1)].Add();
+    statistics.responses.Add(http_status);
     statistics.latency.Record(ToMicroseconds(door_.loop.Now() - begun_));
     http::ResponseSender* const sender = std::exchange(sender_, nullptr);
     if (!status.ok()) {

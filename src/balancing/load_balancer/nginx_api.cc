@@ -18,48 +18,57 @@ constexpr ApiError kPathNotFound{404, "path not found", "PathNotFound"};
 constexpr ApiError kMethodNotSupported{405, "method not supported", "MethodNotSupported"};
 constexpr ApiError kUpstreamNotFound{404, "upstream not found", "UpstreamNotFound"};
 constexpr ApiError kZoneNotFound{404, "server zone not found", "ServerZoneNotFound"};
+constexpr ApiError kResolverNotFound{404, "resolver zone not found", "ResolverZoneNotFound"};
 constexpr ApiError kUnknownVersion{404, "unknown version", "UnknownVersion"};
 
+constexpr int kVersionOfWorkers = 9;
 constexpr std::array<std::string_view, 4> kVersions = {"6", "7", "8", "9"};
 constexpr std::array<std::string_view, 8> kHttp = {"requests",  "server_zones", "location_zones",
                                                    "caches",    "limit_conns",  "limit_reqs",
                                                    "upstreams", "keyvals"};
 
-using Write = void (*)(json::Writer&, AdminSubject&);
+using Write = void (*)(json::Writer&, AdminSubject&, int version);
 
-void WriteEmpty(json::Writer& out, AdminSubject&) { out.BeginObject().EndObject(); }
+void WriteEmpty(json::Writer& out, AdminSubject&, int) { out.BeginObject().EndObject(); }
 
-void WriteProcesses(json::Writer& out, AdminSubject&) {
+void WriteProcesses(json::Writer& out, AdminSubject&, int) {
   out.BeginObject().Key("respawned").Uint(0).EndObject();
 }
 
 // One of the reads that have no name in their path; null for a path that there is not.
-Write FindRead(const std::vector<std::string_view>& parts, bool has_workers) {
+Write FindRead(const std::vector<std::string_view>& parts, int version) {
   const std::string_view last = parts.back();
   if (parts.size() == 1) {
     if (last == "nginx") {
-      return [](json::Writer& out, AdminSubject& s) { WriteNginx(out, s.Read(), s.generation); };
+      return
+          [](json::Writer& out, AdminSubject& s, int) { WriteNginx(out, s.Read(), s.generation); };
     }
     if (last == "connections") {
-      return [](json::Writer& out, AdminSubject& s) { WriteConnections(out, s.Read()); };
+      return [](json::Writer& out, AdminSubject& s, int) { WriteConnections(out, s.Read()); };
     }
-    if (last == "ssl") return [](json::Writer& out, AdminSubject& s) { WriteSsl(out, s.Read()); };
+    if (last == "ssl") {
+      return [](json::Writer& out, AdminSubject& s, int) { WriteSsl(out, s.Read()); };
+    }
+    if (last == "resolvers") {
+      return
+          [](json::Writer& out, AdminSubject& s, int) { WriteResolvers(out, s.ReadResolvers()); };
+    }
     if (last == "processes") return WriteProcesses;
-    if (last == "slabs" || last == "resolvers") return WriteEmpty;
-    if (last == "workers" && has_workers) {
-      return [](json::Writer& out, AdminSubject&) { out.BeginArray().EndArray(); };
+    if (last == "slabs") return WriteEmpty;
+    if (last == "workers" && version >= kVersionOfWorkers) {
+      return [](json::Writer& out, AdminSubject&, int) { out.BeginArray().EndArray(); };
     }
     return nullptr;
   }
   if (parts.size() != 2 || parts[0] != "http") return nullptr;
   if (last == "requests") {
-    return [](json::Writer& out, AdminSubject& s) { WriteRequests(out, s.Read()); };
+    return [](json::Writer& out, AdminSubject& s, int) { WriteRequests(out, s.Read()); };
   }
   if (last == "server_zones") {
-    return [](json::Writer& out, AdminSubject& s) { WriteServerZones(out, s.Read()); };
+    return [](json::Writer& out, AdminSubject& s, int of) { WriteServerZones(out, s.Read(), of); };
   }
   if (last == "upstreams") {
-    return [](json::Writer& out, AdminSubject& s) { WriteUpstreams(out, s.Read()); };
+    return [](json::Writer& out, AdminSubject& s, int of) { WriteUpstreams(out, s.Read(), of); };
   }
   return std::find(kHttp.begin(), kHttp.end(), last) == kHttp.end() ? nullptr : WriteEmpty;
 }
@@ -75,10 +84,10 @@ AdminAnswer List(const Names& names) {
   return answer;
 }
 
-AdminAnswer Roots(std::string_view version) {
+AdminAnswer Roots(int version) {
   std::vector<std::string_view> roots = {"nginx", "processes", "connections", "slabs",
                                          "http",  "resolvers", "ssl"};
-  if (version == "9") roots.push_back("workers");
+  if (version >= kVersionOfWorkers) roots.push_back("workers");
   return List(roots);
 }
 
@@ -104,24 +113,31 @@ bool ReadFields(std::string_view query, std::vector<std::string_view>& fields) {
 }
 
 bool IsListByName(const std::vector<std::string_view>& parts) {
-  return parts.size() == 2 && parts[0] == "http" && parts[1] != "requests";
+  return (parts.size() == 2 && parts[0] == "http" && parts[1] != "requests") ||
+         (parts.size() == 1 && parts[0] == "resolvers");
 }
 
 // What a path below the version reads; empty when there is no such path.
 AdminAnswer Read(AdminSubject& subject, const ApiRequest& request,
-                 const std::vector<std::string_view>& parts, std::string_view version) {
+                 const std::vector<std::string_view>& parts, int version) {
   json::Writer out;
   if (parts.size() == 1 && parts[0] == "http") return List(kHttp);
   if (parts.size() == 3 && parts[0] == "http" && parts[1] == "upstreams") {
     AdminPool* const pool = subject.Find(parts[2]);
     if (pool == nullptr) return ApiErrorAnswer(kUpstreamNotFound, request.id);
-    WriteUpstream(out, pool->control->Read());
+    WriteUpstream(out, pool->control->Read(), version);
   } else if (parts.size() == 3 && parts[0] == "http" && parts[1] == "server_zones") {
     AdminPool* const pool = subject.Find(parts[2]);
     if (pool == nullptr) return ApiErrorAnswer(kZoneNotFound, request.id);
-    WriteServerZone(out, pool->control->Read());
-  } else if (const Write write = FindRead(parts, version == "9")) {
-    write(out, subject);
+    WriteServerZone(out, pool->control->Read(), version);
+  } else if (parts.size() == 2 && parts[0] == "resolvers") {
+    const std::vector<ResolverZone> zones = subject.ReadResolvers();
+    const auto zone = std::find_if(zones.begin(), zones.end(),
+                                   [&](const ResolverZone& one) { return one.name == parts[1]; });
+    if (zone == zones.end()) return ApiErrorAnswer(kResolverNotFound, request.id);
+    WriteResolver(out, *zone);
+  } else if (const Write write = FindRead(parts, version)) {
+    write(out, subject, version);
   } else {
     return ApiErrorAnswer(kPathNotFound, request.id);
   }
@@ -158,7 +174,8 @@ AdminAnswer AnswerNginxApi(AdminSubject& subject, const ApiRequest& request) {
                           parts.size() == 5 ? parts[4] : std::string_view(), request.body,
                           request.id});
   }
-  AdminAnswer answer = parts.empty() ? Roots(version) : Read(subject, request, parts, version);
+  const int number = *ParseNumber<int>(version);
+  AdminAnswer answer = parts.empty() ? Roots(number) : Read(subject, request, parts, number);
   if (answer.status != 200 || request.method == "GET" || request.method == "HEAD") return answer;
   return ApiErrorAnswer(kMethodNotSupported, request.id);
 }

@@ -14,6 +14,7 @@ namespace tepal::lb {
 namespace {
 
 constexpr std::array<std::string_view, 5> kClasses = {"1xx", "2xx", "3xx", "4xx", "5xx"};
+constexpr int kVersionOfCodes = 7;
 
 std::string_view NginxState(EndpointState state) {
   switch (state) {
@@ -26,12 +27,18 @@ std::string_view NginxState(EndpointState state) {
   }
 }
 
-void WriteResponses(json::Writer& out, const std::array<uint64_t, 5>& responses) {
+void WriteResponses(json::Writer& out, const std::array<uint64_t, 5>& responses,
+                    const StatusReading& codes, int version) {
   out.Key("responses").BeginObject();
   uint64_t total = 0;
   for (size_t i = 0; i < responses.size(); ++i) {
     out.Key(kClasses[i]).Uint(responses[i]);
     total += responses[i];
+  }
+  if (version >= kVersionOfCodes) {
+    out.Key("codes").BeginObject();
+    for (const auto& [status, count] : codes) out.Key(Concat(status)).Uint(count);
+    out.EndObject();
   }
   out.Key("total").Uint(total).EndObject();
 }
@@ -56,7 +63,8 @@ void WriteHistogram(json::Writer& out, const EndpointTraffic& traffic) {
   out.Key("inf").Uint(counts.back()).EndObject().EndObject();
 }
 
-void WritePeer(json::Writer& out, const BalancerState& state, const EndpointReading& endpoint) {
+void WritePeer(json::Writer& out, const BalancerState& state, const EndpointReading& endpoint,
+               int version) {
   const Dispatcher::EndpointStatus& status = endpoint.status;
   out.BeginObject();
   out.Key("id").Uint(status.id);
@@ -68,11 +76,12 @@ void WritePeer(json::Writer& out, const BalancerState& state, const EndpointRead
   out.Key("active").Uint(status.in_flight);
   if (status.spec.in_flight_max > 0) out.Key("max_conns").Uint(status.spec.in_flight_max);
   out.Key("requests").Uint(endpoint.requests);
-  if (endpoint.latency_mean.has_value()) {
-    out.Key("response_time").Int(ToMicroseconds(*endpoint.latency_mean) / 1000);
+  if (endpoint.header_time.has_value() && endpoint.response_time.has_value()) {
+    out.Key("header_time").Int(ToMicroseconds(*endpoint.header_time) / 1000);
+    out.Key("response_time").Int(ToMicroseconds(*endpoint.response_time) / 1000);
     WriteHistogram(out, *status.traffic);
   }
-  WriteResponses(out, endpoint.responses);
+  WriteResponses(out, endpoint.responses, endpoint.codes, version);
   out.Key("sent").Uint(endpoint.bytes_sent);
   out.Key("received").Uint(endpoint.bytes_received);
   out.Key("fails").Uint(endpoint.failures);
@@ -162,41 +171,62 @@ void WriteRequests(json::Writer& out, const BalancerStates& pools) {
   out.BeginObject().Key("total").Uint(total).Key("current").Uint(current).EndObject();
 }
 
-void WriteServerZone(json::Writer& out, const BalancerState& pool) {
+void WriteResolver(json::Writer& out, const ResolverZone& zone) {
+  const auto write = [&out](std::string_view key, const ResolverZone::Counts& counts) {
+    out.Key(key).BeginObject();
+    for (const auto& [name, count] : counts) out.Key(name).Uint(count);
+    out.EndObject();
+  };
+  out.BeginObject();
+  write("requests", zone.requests);
+  write("responses", zone.responses);
+  out.EndObject();
+}
+
+void WriteResolvers(json::Writer& out, const std::vector<ResolverZone>& zones) {
+  out.BeginObject();
+  for (const ResolverZone& zone : zones) {
+    out.Key(zone.name);
+    WriteResolver(out, zone);
+  }
+  out.EndObject();
+}
+
+void WriteServerZone(json::Writer& out, const BalancerState& pool, int version) {
   out.BeginObject();
   out.Key("processing").Uint(pool.active).Key("requests").Uint(pool.requests);
-  WriteResponses(out, pool.responses);
+  WriteResponses(out, pool.responses, pool.codes, version);
   out.Key("discarded").Uint(pool.client_gone);
   out.Key("received").Uint(pool.bytes_received).Key("sent").Uint(pool.bytes_sent);
   out.EndObject();
 }
 
-void WriteServerZones(json::Writer& out, const BalancerStates& pools) {
+void WriteServerZones(json::Writer& out, const BalancerStates& pools, int version) {
   out.BeginObject();
   for (const BalancerState& pool : pools) {
     out.Key(pool.upstream);
-    WriteServerZone(out, pool);
+    WriteServerZone(out, pool, version);
   }
   out.EndObject();
 }
 
-void WriteUpstreams(json::Writer& out, const BalancerStates& pools) {
+void WriteUpstreams(json::Writer& out, const BalancerStates& pools, int version) {
   out.BeginObject();
   for (const BalancerState& pool : pools) {
     out.Key(pool.upstream);
-    WriteUpstream(out, pool);
+    WriteUpstream(out, pool, version);
   }
   out.EndObject();
 }
 
-void WriteUpstream(json::Writer& out, const BalancerState& state) {
+void WriteUpstream(json::Writer& out, const BalancerState& state, int version) {
   uint64_t zombies = 0;
   out.BeginObject().Key("peers").BeginArray();
   for (const EndpointReading& endpoint : state.endpoints) {
     if (endpoint.status.state == EndpointState::kRemoved) {
       ++zombies;
     } else {
-      WritePeer(out, state, endpoint);
+      WritePeer(out, state, endpoint, version);
     }
   }
   out.EndArray();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "balancing/load_balancer/admin_subject.h"
 #include "balancing/load_balancer/balancer_state.h"
 #include "core/json/writer.h"
 
@@ -20,10 +21,13 @@ void WriteNginx(json::Writer& out, const BalancerStates& pools, uint64_t generat
 void WriteConnections(json::Writer& out, const BalancerStates& pools);
 void WriteSsl(json::Writer& out, const BalancerStates& pools);
 void WriteRequests(json::Writer& out, const BalancerStates& pools);
-void WriteServerZones(json::Writer& out, const BalancerStates& pools);
-void WriteServerZone(json::Writer& out, const BalancerState& pool);
-void WriteUpstreams(json::Writer& out, const BalancerStates& pools);
-void WriteUpstream(json::Writer& out, const BalancerState& pool);
+void WriteResolver(json::Writer& out, const ResolverZone& zone);
+void WriteResolvers(json::Writer& out, const std::vector<ResolverZone>& zones);
+// `version`: of the API; from 7 on there are answers by status, too.
+void WriteServerZones(json::Writer& out, const BalancerStates& pools, int version);
+void WriteServerZone(json::Writer& out, const BalancerState& pool, int version);
+void WriteUpstreams(json::Writer& out, const BalancerStates& pools, int version);
+void WriteUpstream(json::Writer& out, const BalancerState& pool, int version);
 
 // What a server's configuration says of what is a property of the whole pool here.
 inline constexpr int kApiMaxFails = 1;

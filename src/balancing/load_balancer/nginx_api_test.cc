@@ -43,17 +43,19 @@ class FakeControl final : public EndpointControl {
     for (Dispatcher::EndpointStatus& status : dispatcher_.Endpoints()) {
       EndpointReading reading;
       reading.requests = status.traffic->requests.load();
-      reading.responses = {0, 7, 0, 1, 0};
-      reading.latency_mean = mean;
+      reading.codes = {{200, 6}, {206, 1}, {404, 1}};
+      reading.responses = ClassesOf(reading.codes);
+      reading.header_time = status.traffic->header_time.value();
+      reading.response_time = status.traffic->response_time.value();
       reading.status = std::move(status);
       state.endpoints.push_back(std::move(reading));
     }
     state.requests = 8;
-    state.responses = {0, 7, 0, 1, 0};
+    state.codes = {{200, 7}, {404, 1}};
+    state.responses = ClassesOf(state.codes);
     return state;
   }
   Dispatcher& dispatcher() { return dispatcher_; }
-  std::optional<Duration> mean;
 
  private:
   static Dispatcher::Options WithoutChecks() {
@@ -254,17 +256,62 @@ TEST_F(NginxApiTest, ResponseTimesAreCounted) {
   Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
   auto traffic =
       std::const_pointer_cast<EndpointTraffic>(control_.dispatcher().Endpoints()[0].traffic);
-  for (const int64_t time_us : {400, 4000, 7000, 80'000, 20'000'000}) {
-    traffic->latency.Record(time_us);
-  }
-  control_.mean = 8ms;
-  const json::Value peer = At(Ask("GET", "/api/9/http/upstreams/backend"), "peers.0");
-  EXPECT_EQ(Number(peer, "response_time"), 8);
-  EXPECT_EQ(Number(peer, "response_time_hist.count"), 5);
+  const auto peer_now = [&] { return At(Ask("GET", "/api/9/http/upstreams/backend"), "peers.0"); };
+  EXPECT_TRUE(At(peer_now(), "response_time").is_null());
+  traffic->CountAnswer(200, 3ms, 8ms);
+  EXPECT_EQ(Number(peer_now(), "header_time"), 3);
+  EXPECT_EQ(Number(peer_now(), "response_time"), 8);
+  for (const auto time : {400us, 4000us, 7000us, 80'000us}) traffic->CountAnswer(200, 0us, time);
+  // The latest counts for a tenth of the average.
+  traffic->CountAnswer(200, 10s, 20s);
+  const json::Value peer = peer_now();
+  EXPECT_EQ(Number(peer, "header_time"), 1001);
+  EXPECT_EQ(Number(peer, "response_time"), 2012);
+  EXPECT_EQ(Number(peer, "response_time_hist.count"), 6);
   EXPECT_EQ(Number(peer, "response_time_hist.buckets.5"), 2);
-  EXPECT_EQ(Number(peer, "response_time_hist.buckets.10"), 1);
+  EXPECT_EQ(Number(peer, "response_time_hist.buckets.10"), 2);
   EXPECT_EQ(Number(peer, "response_time_hist.buckets.100"), 1);
   EXPECT_EQ(Number(peer, "response_time_hist.buckets.inf"), 1);
+}
+
+TEST_F(NginxApiTest, AnswersAreCountedByStatusFromVersion7On) {
+  Ask("POST", kServers, 201, R"({"server": "10.0.0.1:8000"})");
+  for (const std::string version : {"7", "8", "9"}) {
+    const std::string http = Concat("/api/", version, "/http/");
+    const json::Value peer = At(Ask("GET", Concat(http, "upstreams/backend")), "peers.0.responses");
+    EXPECT_EQ(Number(peer, "codes.200"), 6);
+    EXPECT_EQ(Number(peer, "codes.206"), 1);
+    EXPECT_EQ(At(peer, "codes").AsObject()->size(), 3u);
+    EXPECT_EQ(Number(peer, "2xx"), 7);
+    EXPECT_EQ(Number(peer, "total"), 8);
+    EXPECT_EQ(Number(Ask("GET", Concat(http, "upstreams")), "backend.peers.0.responses.codes.404"),
+              1);
+    EXPECT_EQ(Number(Ask("GET", Concat(http, "server_zones/backend")), "responses.codes.200"), 7);
+    EXPECT_EQ(Number(Ask("GET", Concat(http, "server_zones")), "backend.responses.codes.404"), 1);
+  }
+  const json::Value old = Ask("GET", "/api/6/http/upstreams/backend");
+  EXPECT_EQ(Number(old, "peers.0.responses.2xx"), 7);
+  EXPECT_TRUE(At(old, "peers.0.responses.codes").is_null());
+}
+
+TEST_F(NginxApiTest, ResolversAreCounted) {
+  subject_.resolvers = [] {
+    return std::vector<ResolverZone>{
+        {"dns", {{"name", 5}, {"srv", 1}, {"addr", 0}}, {{"noerror", 4}, {"timedout", 2}}}};
+  };
+  EXPECT_EQ(Number(Ask("GET", "/api/9/resolvers"), "dns.requests.name"), 5);
+  EXPECT_EQ(Number(Ask("GET", "/api/6/resolvers/"), "dns.responses.timedout"), 2);
+  EXPECT_EQ(Number(Ask("GET", "/api/9/resolvers/dns"), "requests.srv"), 1);
+  EXPECT_EQ(At(Ask("GET", "/api/9/resolvers?fields=requests"), "dns").AsObject()->size(), 1u);
+  EXPECT_EQ(Text(Ask("GET", "/api/9/resolvers/other", 404), "error.code"), "ResolverZoneNotFound");
+  EXPECT_EQ(Text(Ask("POST", "/api/9/resolvers/dns", 405), "error.code"), "MethodNotSupported");
+}
+
+TEST(StatusCountsTest, CountsWhatIsAStatus) {
+  StatusCounts<4> counts;
+  for (const int status : {100, 200, 200, 599, 99, 600, 0, -1}) counts.Add(status);
+  EXPECT_EQ(counts.Read(), (StatusReading{{100, 1}, {200, 2}, {599, 1}}));
+  EXPECT_EQ(ClassesOf(counts.Read()), (std::array<uint64_t, 5>{1, 2, 0, 0, 1}));
 }
 
 TEST_F(NginxApiTest, OwnStateIsJson) {

@@ -126,6 +126,7 @@ void ProxyAttempt::OnSuspected() {
 void ProxyAttempt::OnHead(http::ResponseHead head) {
   StopWaiting();
   answer.head = std::move(head);
+  answer.head_at = exchange_.Now();
   TakeLoad(answer.head.headers);
   answer.status = answer.head.status;
   exchange_.OnHead(*this);

@@ -21,6 +21,7 @@ class ProxyAttempt : public std::enable_shared_from_this<ProxyAttempt> {
   // What has come back.
   struct Answer {
     http::ResponseHead head;
+    Instant head_at{};      // When it came.
     int status = 0;         // As HTTP's, also of a gRPC call.
     bool holding = false;   // It is collected before it is passed on.
     bool streamed = false;  // Some of it is with the client.

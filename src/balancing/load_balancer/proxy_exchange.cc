@@ -298,7 +298,7 @@ void ProxyExchange::Done(int status) {
   ProxyStatistics& s = statistics();
   s.active.fetch_sub(1, std::memory_order_relaxed);
   if (status >= 100 && status < 600) {
-    s.responses[static_cast<size_t>(status / 100 - 1)].Add();
+    s.responses.Add(status);
     s.latency.Record(ToMicroseconds(Now() - begun_));
   }
 }

@@ -2,18 +2,18 @@
 
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 
+#include "balancing/load_balancer/status_counts.h"
 #include "core/telemetry/metrics.h"
 
 namespace tepal::lb {
 
 // Thread-safe.
 struct ProxyStatistics {
-  telemetry::Counter requests;                  // Heads received.
-  std::array<telemetry::Counter, 5> responses;  // To clients; [0]: 1xx … [4]: 5xx.
+  telemetry::Counter requests;                // Heads received.
+  StatusCounts<telemetry::kCells> responses;  // To clients.
   telemetry::Counter failed;            // Answered by the balancer with an error of its own (5xx).
   telemetry::Counter broken_off;        // Lost within a streamed answer.
   telemetry::Counter refused;           // Answered by the balancer with 403.

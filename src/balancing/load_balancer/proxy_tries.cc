@@ -60,10 +60,8 @@ void ProxyExchange::CountTry(const ProxyAttempt& attempt, TryEnd end) {
   const Duration time = Now() - attempt.begun();
   if (options().access_log != nullptr) log_tries_.push_back({attempt.address().ToString(), time});
   if (end == TryEnd::kAnswered) {
-    const int64_t time_us = ToMicroseconds(time);
-    traffic.CountResponse(attempt.answer.status);
-    traffic.time_us.fetch_add(static_cast<uint64_t>(time_us), std::memory_order_relaxed);
-    traffic.latency.Record(time_us);
+    const ProxyAttempt::Answer& answer = attempt.answer;
+    traffic.CountAnswer(answer.status, answer.head_at - attempt.begun(), time);
   } else if (end == TryEnd::kCancelled || end == TryEnd::kOutrun) {
     traffic.cancelled.fetch_add(1, std::memory_order_relaxed);
   } else {
