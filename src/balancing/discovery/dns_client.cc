@@ -14,6 +14,17 @@ namespace {
 constexpr int kServerFailure = 2;  // RCODEs after which another server may know better.
 constexpr int kRefused = 5;
 
+// Whether another server may know better: kUnavailable then.
+Result<DnsAnswer> Useful(Result<DnsAnswer> answer) {
+  if (!answer.ok()) {
+    const bool late = answer.status().code() == StatusCode::kDeadlineExceeded;
+    return late ? Unavailable(answer.status().message()) : answer;
+  }
+  if (answer->code == kRefused) return Unavailable("refused");
+  if (answer->code == kServerFailure) return Unavailable("the server failed");
+  return answer;
+}
+
 // One question to one server.
 class Question final : public env::StreamEvents {
  public:
@@ -39,7 +50,7 @@ class Question final : public env::StreamEvents {
     out_.push_back(static_cast<std::byte>(question->size() >> 8));
     out_.push_back(static_cast<std::byte>(question->size() & 0xff));
     out_.insert(out_.end(), question->begin(), question->end());
-    timer_ = loop_.RunAfter(time_max, [this] { End(Unavailable("no answer in time")); });
+    timer_ = loop_.RunAfter(time_max, [this] { End(DeadlineExceeded("no answer in time")); });
     connecting_ = loop_.Connect(server_, [this](Result<std::unique_ptr<env::Stream>> stream) {
       if (!stream.ok()) return End(stream.status());
       stream_ = *std::move(stream);
@@ -86,9 +97,6 @@ class Question final : public env::StreamEvents {
         answer->question_type != static_cast<uint16_t>(asked_.type)) {
       return Unavailable("the answer is to another question");
     }
-    if (answer->code == kServerFailure || answer->code == kRefused) {
-      return Unavailable(answer->code == kRefused ? "refused" : "the server failed");
-    }
     return answer;
   }
 
@@ -97,8 +105,7 @@ class Question final : public env::StreamEvents {
     loop_.Cancel(timer_);
     if (stream_ != nullptr) stream_->Watch(false, false);
     Done done = std::exchange(done_, nullptr);
-    done(std::move(answer).WithContext(
-        Concat("asking ", server_.ToString(), " for '", asked_.name, "'")));
+    done(std::move(answer));
   }
 
   env::EventLoop& loop_;
@@ -131,6 +138,7 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
   void AskServer(uint64_t number) {
     Job& job = jobs[number];
     const auto id = static_cast<uint16_t>(random.Below(65536));
+    counters.CountQuestion(job.type);
     job.question = std::make_unique<Question>(
         loop, options.servers[job.server], Question::Asked{job.name, job.type, id},
         [weak = weak_from_this(), number](Result<DnsAnswer> answer) mutable {
@@ -148,6 +156,10 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
     const auto job = jobs.find(number);
     if (job == jobs.end()) return;
     job->second.question.reset();
+    counters.CountEnd(answer);
+    answer = Useful(std::move(answer))
+                 .WithContext(Concat("asking ", options.servers[job->second.server].ToString(),
+                                     " for '", job->second.name, "'"));
     if (!answer.ok() && answer.status().code() != StatusCode::kInvalidArgument &&
         ++job->second.server < options.servers.size()) {
       return AskServer(number);
@@ -162,10 +174,13 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
   env::SeededRandom random;
   uint64_t last = 0;
   std::map<uint64_t, Job> jobs;
+  DnsCounters counters;
 };
 
 DnsClient::DnsClient(env::EventLoop& loop, Options options, uint64_t seed)
     : state_(std::make_shared<State>(loop, std::move(options), seed)) {}
+
+const DnsCounters& DnsClient::counters() const { return state_->counters; }
 
 DnsClient::~DnsClient() { state_->jobs.clear(); }
 

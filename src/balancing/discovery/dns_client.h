@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "balancing/discovery/dns_counters.h"
 #include "balancing/discovery/dns_message.h"
 #include "core/base/function.h"
 #include "core/env/event_loop.h"
@@ -30,6 +31,8 @@ class DnsClient {
   // `done` runs once, never inside. An answer that says there is no such name is one. kUnavailable:
   // no server answered.
   void Ask(std::string name, DnsType type, Function<void(Result<DnsAnswer>)> done);
+
+  const DnsCounters& counters() const;
 
  private:
   struct State;

@@ -199,6 +199,11 @@ TEST(DnsSimTest, ServicesHavePortsAndWeights) {
   EXPECT_EQ(scene.LookUp({"s.x.", 0, "_http._tcp", true}),
             "10.0.0.1:8000*3 10.0.0.2:9000 10.0.0.3:9000");
   EXPECT_THAT(scene.LookUp({"s.x.", 0, "grpc", true}), HasSubstr("has no address"));
+  const DnsCounters& counters = scene.client_->counters();
+  EXPECT_EQ(counters.services, 3u);
+  EXPECT_EQ(counters.names, 8u);  // Of two targets, IPv4 and IPv6, twice.
+  EXPECT_EQ(counters.codes[0], 10u);
+  EXPECT_EQ(counters.codes[3], 1u);  // There is no such service.
 }
 
 TEST(DnsSimTest, TheNextServerIsAskedWhenOneIsOfNoUse) {
@@ -211,6 +216,15 @@ TEST(DnsSimTest, TheNextServerIsAskedWhenOneIsOfNoUse) {
     EXPECT_GT(scene.zones_[0].asked, 0);
     scene.zones_[1].mood = mood;
     EXPECT_THAT(scene.LookUp({"pods.x.", 80, "", true}), HasSubstr("asking 10.0.0.53:54 for"));
+    // Two questions (A and AAAA) to the first of no use and the second; then to two of no use.
+    const DnsCounters& counters = scene.client_->counters();
+    EXPECT_EQ(counters.names, 8u);
+    EXPECT_EQ(counters.codes[0], 2u);
+    const bool fails = mood == Zone::Mood::kFails;
+    const bool silent = mood == Zone::Mood::kSilent;
+    EXPECT_EQ(counters.codes[2], fails ? 6u : 0u);
+    EXPECT_EQ(counters.timed_out, silent ? 6u : 0u);
+    EXPECT_EQ(counters.unknown, fails || silent ? 0u : 6u);
   }
 }
 

@@ -104,7 +104,8 @@ struct DnsConfig {
   std::optional<Duration> valid;      // Given: instead of what the records say.
   Duration ttl_max = 5s;
   Duration time_max = 2s;
-  bool ip6 = true;  // Ask for IPv6 addresses, too.
+  bool ip6 = true;                  // Ask for IPv6 addresses, too.
+  std::string status_zone = "dns";  // Its name in the admin API.
   bool operator==(const DnsConfig&) const = default;
 };
 

@@ -305,6 +305,7 @@ void ReadDns(YamlReader section, DnsConfig& dns) {
   if (dns.ttl_max < 1s) section.Fail("ttl_max", options::DurationText(dns.ttl_max), "at least 1s");
   ReadTime(section, "time_max", &dns.time_max);
   section.Flag("ip6", &dns.ip6);
+  section.Text("status_zone", &dns.status_zone);
 }
 
 void ReadLimits(YamlReader section, LimitsConfig& limits) {

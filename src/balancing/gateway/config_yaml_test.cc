@@ -75,7 +75,7 @@ limits: {connections_max: 10, body_bytes_max: 1GiB, header_bytes_max: 8KiB, head
          header_time_max: 1s, body_idle_max: 2s, idle_max: 3s, write_idle_max: 4s, streams_max: 5}
 threads: 2
 drain_time_max: 5s
-dns: {servers: [10.96.0.10, "[::1]:54"], valid: 7s, ttl_max: 9s, time_max: 1s, ip6: false}
+dns: {servers: [10.96.0.10, "[::1]:54"], valid: 7s, ttl_max: 9s, time_max: 1s, ip6: false, status_zone: z}
 tls_reload_interval: 1s
 kubernetes: {kubeconfig: kube.yaml, context: c}
 )",
@@ -162,6 +162,7 @@ kubernetes: {kubeconfig: kube.yaml, context: c}
   EXPECT_EQ(config->dns.ttl_max, 9s);
   EXPECT_EQ(config->dns.time_max, 1s);
   EXPECT_FALSE(config->dns.ip6);
+  EXPECT_EQ(config->dns.status_zone, "z");
   EXPECT_EQ(config->threads, 2);
   ASSERT_TRUE(pool.kubernetes.has_value());
   EXPECT_EQ(Concat(pool.kubernetes->name_space, " ", pool.kubernetes->name, " ",

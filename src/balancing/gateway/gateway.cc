@@ -158,6 +158,21 @@ Status Gateway::ReadTokens() {
   return {};
 }
 
+std::vector<lb::ResolverZone> Gateway::ReadResolvers() const {
+  const discovery::DnsCounters& dns = dns_client_->counters();
+  const auto& codes = dns.codes;
+  return {{config_.dns.status_zone,
+           {{"name", dns.names}, {"srv", dns.services}, {"addr", 0}},
+           {{"noerror", codes[0]},
+            {"formerr", codes[1]},
+            {"servfail", codes[2]},
+            {"nxdomain", codes[3]},
+            {"notimp", codes[4]},
+            {"refused", codes[5]},
+            {"timedout", dns.timed_out},
+            {"unknown", dns.unknown}}}};
+}
+
 void Gateway::MakeDns() {
   env::EventLoop& loop = *world_.loops.front();
   discovery::ResolvConf conf = discovery::ParseResolvConf(world_.resolv_conf);
@@ -175,6 +190,7 @@ void Gateway::MakeDns() {
   refresh.valid = config_.dns.valid;
   refresh.ttl_max = config_.dns.ttl_max;
   dns_ = std::make_unique<discovery::DnsWatch>(loop, *dns_lookup_, refresh);
+  admin_->subject().resolvers = [this] { return ReadResolvers(); };
 }
 
 Status Gateway::NeedKube(const GatewayConfig& config) {

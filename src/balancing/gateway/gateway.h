@@ -79,6 +79,7 @@ class Gateway {
   };
 
   void MakeDns();
+  std::vector<lb::ResolverZone> ReadResolvers() const;
   Status NeedKube(const GatewayConfig& config);
   Status ReadTokens();
   Status ListenAdmin();

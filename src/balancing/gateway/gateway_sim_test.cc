@@ -243,6 +243,22 @@ TEST(GatewaySimTest, WhatNeedsARestartChangesNothing) {
   EXPECT_EQ(scene.gateway_->admin().generation, 2u);
 }
 
+TEST(GatewaySimTest, TheNameServersAreAResolverZone) {
+  Scene scene(1, R"(
+listeners: [{address: "127.0.0.1:80"}]
+pools: {a: {endpoints: [{address: "pods:1", resolve: true}]}}
+dns: {servers: ["10.0.0.53:53"], status_zone: z}
+admin: {enabled: false}
+)");
+  const std::vector<lb::ResolverZone> zones = scene.gateway_->admin().ReadResolvers();
+  ASSERT_EQ(zones.size(), 1u);
+  EXPECT_EQ(zones[0].name, "z");
+  EXPECT_EQ(zones[0].requests.at(0).first, "name");
+  EXPECT_GE(zones[0].requests.at(0).second, 2u);  // A and AAAA; nobody is there to answer.
+  EXPECT_EQ(zones[0].responses.back().first, "unknown");
+  EXPECT_EQ(zones[0].responses.back().second, zones[0].requests.at(0).second);
+}
+
 TEST(GatewaySimTest, ANameThatIsLostKeepsItsAddresses) {
   Scene scene(1, kTwo);
   scene.names_.broken = true;

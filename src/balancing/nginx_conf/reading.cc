@@ -142,7 +142,9 @@ class Reader {
       if (time && *time > 0ns) reading_.config.dns.valid = *time;
     } else if (parameter.name == "ipv6") {
       reading_.config.dns.ip6 = *parameter.value != "off";
-    } else if (parameter.name != "status_zone") {
+    } else if (parameter.name == "status_zone") {
+      reading_.config.dns.status_zone = *parameter.value;
+    } else {
       context_.Error(directive, parameter.name, "valid=, ipv6= or status_zone=");
     }
   }

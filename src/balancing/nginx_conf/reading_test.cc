@@ -461,6 +461,7 @@ TEST(NginxConfTest, ResolversAndServices) {
   EXPECT_FALSE(dns.valid.has_value());
   EXPECT_FALSE(dns.ip6);
   EXPECT_EQ(dns.time_max, 1s);
+  EXPECT_EQ(dns.status_zone, "z");
   EXPECT_EQ(reading.config.pools.at(0).endpoints.at(0).service, "http");
   EXPECT_THAT(ErrorOf("resolver here;"), HasSubstr("got 'here', expected the numeric address"));
 }
