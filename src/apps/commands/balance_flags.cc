@@ -59,6 +59,8 @@ void AddPoolFlags(options::FlagSet& set, BalanceFlags& flags) {
   set.Group("Retries (docs/retries.md)");
   set.Add("try-time-max", &flags.pool.tries.try_time_max,
           "how long one endpoint may take to begin its answer");
+  set.Add("answer-idle-max", &flags.pool.tries.answer_idle_max,
+          "how long it may be quiet within its answer; streaming gRPC calls: as long as it likes");
   set.Add("hedge-after", &flags.hedge_after,
           Concat("an inference without an answer by then is sent to a second endpoint as well: ",
                  gateway::kHedgeAfterExpected));

@@ -32,6 +32,7 @@ lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig
   options.upstream = options.proxy.upstream = pool.name;
   options.pool = pool.pool;
   options.proxy.try_time_max = pool.tries.try_time_max;
+  options.proxy.answer_idle_max = pool.tries.answer_idle_max;
   options.proxy.client.connect_time_max = pool.tries.connect_time_max;
   options.proxy.tries_max = pool.tries.tries_max;
   options.proxy.replay_bytes_max = pool.tries.replay_bytes_max;

@@ -47,6 +47,7 @@ struct EndpointConfig {
 // What cannot be changed while a pool runs; each is documented in load_balancer/proxy_handler.h.
 struct TriesConfig {
   Duration try_time_max = 30s;
+  Duration answer_idle_max = 60s;
   Duration connect_time_max = 5s;
   uint32_t tries_max = lb::kTriesMax;
   uint64_t replay_bytes_max = 1u << 20;

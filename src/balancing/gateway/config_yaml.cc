@@ -118,6 +118,7 @@ void ReadRetries(YamlReader section, lb::RetryBudget::Options& budget, TriesConf
   section.Number("tokens_max", &budget.tokens_max, 0, kCountMax);
   section.Int("active_min", &budget.active_min, 0, kCountMax);
   ReadTime(section, "try_time_max", &tries.try_time_max);
+  ReadTime(section, "answer_idle_max", &tries.answer_idle_max);
   ReadTime(section, "connect_time_max", &tries.connect_time_max);
   section.Int("tries_max", &tries.tries_max, 1, 100);
   ReadBytes(section, "replay_bytes_max", &tries.replay_bytes_max, 0, kBytesMax);

@@ -62,7 +62,7 @@ pools:
     auth: {tokens_file: users, jwt: {keys_file: jwks.json, issuer: i, audience: a, leeway: 5s}}
     ejection: {enabled: false, failures: 4, errors: 6, time_base: 1s, time_max: 10s, forgive_after: 20s,
                share_max: 0.25, panic_share: 0.75}
-    retries: {share: 0.1, tokens_start: 5, tokens_max: 50, active_min: 1, try_time_max: 3s, tries_max: 2,
+    retries: {share: 0.1, tokens_start: 5, tokens_max: 50, active_min: 1, try_time_max: 3s, tries_max: 2, answer_idle_max: 8s,
               replay_bytes_max: 2MiB, replay_total_bytes_max: 64MiB, hold_bytes_max: 3MiB}
     hedging: {after: p99.5, share: 0.02, tokens_max: 9}
     allow_replica_changes: true
@@ -176,6 +176,7 @@ kubernetes: {kubeconfig: kube.yaml, context: c}
   const lb::Balancer::Options options = BalancerOptions(pool, config->limits);
   EXPECT_EQ(options.upstream, "http");
   EXPECT_EQ(options.proxy.try_time_max, 3s);
+  EXPECT_EQ(options.proxy.answer_idle_max, 8s);
   EXPECT_EQ(options.proxy.tries_max, 2u);
   EXPECT_EQ(options.proxy.replay_bytes_max, 2u << 20);
   EXPECT_EQ(options.proxy.replay_total_bytes_max, 64u << 20);

@@ -24,6 +24,7 @@ void CompareTries(ReloadPlan& plan, const std::string& pool, const TriesConfig& 
                   const TriesConfig& next) {
   const std::string in = Concat("pools.", pool, ".retries.");
   Compare(plan, in + "try_time_max", running.try_time_max, next.try_time_max);
+  Compare(plan, in + "answer_idle_max", running.answer_idle_max, next.answer_idle_max);
   Compare(plan, in + "connect_time_max", running.connect_time_max, next.connect_time_max);
   Compare(plan, in + "tries_max", running.tries_max, next.tries_max);
   Compare(plan, in + "replay_bytes_max", running.replay_bytes_max, next.replay_bytes_max);

@@ -57,6 +57,9 @@ Status Balancer::Validate(const Options& options) {
   RETURN_IF_ERROR(Dispatcher::Validate(options.pool));
   RETURN_IF_ERROR(HealthProbe::Validate(options.pool.health));
   if (options.proxy.try_time_max <= 0ns) return InvalidArgument("try_time_max must be above 0");
+  if (options.proxy.answer_idle_max <= 0ns) {
+    return InvalidArgument("answer_idle_max must be above 0");
+  }
   if (options.proxy.tries_max == 0) return InvalidArgument("tries_max must be at least 1");
   if (options.proxy.replay_total_bytes_max < options.proxy.replay_bytes_max) {
     return InvalidArgument("replay_total_bytes_max is smaller than replay_bytes_max");

@@ -124,9 +124,8 @@ void ProxyAttempt::OnSuspected() {
 }
 
 void ProxyAttempt::OnHead(http::ResponseHead head) {
-  StopWaiting();
   answer.head = std::move(head);
-  answer.head_at = exchange_.Now();
+  answer.head_at = answer.heard_at = exchange_.Now();
   TakeLoad(answer.head.headers);
   answer.status = answer.head.status;
   exchange_.OnHead(*this);
@@ -141,6 +140,7 @@ std::span<std::byte> ProxyAttempt::AnswerRoom(size_t expected) {
 }
 
 void ProxyAttempt::OnAnswerBody(size_t bytes) {
+  answer.heard_at = exchange_.Now();
   grant_.traffic->bytes_received.fetch_add(bytes, std::memory_order_relaxed);
   Buffer piece = answer.body->Received(bytes);
   if (!answer.holding) return exchange_.PassOnPiece(std::move(piece));

@@ -22,6 +22,7 @@ class ProxyAttempt : public std::enable_shared_from_this<ProxyAttempt> {
   struct Answer {
     http::ResponseHead head;
     Instant head_at{};      // When it came.
+    Instant heard_at{};     // When the last of the answer did, as far as there is any.
     int status = 0;         // As HTTP's, also of a gRPC call.
     bool holding = false;   // It is collected before it is passed on.
     bool streamed = false;  // Some of it is with the client.
@@ -39,7 +40,7 @@ class ProxyAttempt : public std::enable_shared_from_this<ProxyAttempt> {
   void Leave();
   bool left() const { return left_; }
 
-  // How long its exchange lets it go without a head, before it is asked again.
+  // How long its exchange lets it go, before it is asked how it is.
   void WaitUntil(Instant limit);
 
   // More of a request whose head has been sent.
@@ -48,6 +49,7 @@ class ProxyAttempt : public std::enable_shared_from_this<ProxyAttempt> {
   size_t unsent_bytes() const;
   // The client takes more of the answer.
   void ResumeAnswer();
+  bool paused() const { return paused_; }
 
   const Pool::Grant& grant() const { return grant_; }
   EndpointId endpoint() const { return grant_.endpoint; }
@@ -79,8 +81,8 @@ class ProxyAttempt : public std::enable_shared_from_this<ProxyAttempt> {
   std::unique_ptr<net::HttpClient::Exchange> upstream_;
   bool sending_ = false;
   std::optional<http::ResponseReceiver::Failure> failed_at_once_;
-  std::optional<ProxyHandler::Tries::iterator> position_;  // While there is no head.
-  bool paused_ = false;                                    // The client takes no more for now.
+  std::optional<ProxyHandler::Tries::iterator> position_;
+  bool paused_ = false;  // The client takes no more for now.
 };
 
 }  // namespace tepal::lb

@@ -63,6 +63,7 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void OnHead(ProxyAttempt& attempt);
   void OnTryFailed(ProxyAttempt& attempt, const http::ResponseReceiver::Failure& failure);
   void OnLimit(ProxyAttempt& attempt);
+  void OnQuiet(ProxyAttempt& attempt);
   void OnSuspected(ProxyAttempt& attempt);
   bool MayHold(const http::ResponseHead& answer) const;
   void StreamAnswer(ProxyAttempt& attempt);

@@ -43,6 +43,7 @@ struct ProxyOptions {
   size_t hold_bytes_max = 1u << 20;            // Answers up to this are held until complete.
   size_t hold_total_bytes_max = 256u << 20;    // All of them together.
   Duration try_time_max = 30s;                 // For the head of an endpoint's answer.
+  Duration answer_idle_max = 60s;              // Without a byte of the rest; calls: no limit.
   uint32_t tries_max = kTriesMax;              // See retry.h.
   bool allow_changes = false;                  // Pass on what changes one replica of many.
   std::optional<HashKey> hash_key;             // With ChoicePolicy::kHash.
@@ -88,7 +89,7 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   void OnTooLate(Ticket ticket) override;
   void OnSuspected(EndpointId endpoint) override;
 
-  // Tries without a head, by the moment that they have until then.
+  // Tries by the moment at which each wants to be asked how it is.
   Tries::iterator AddTry(ProxyAttempt& attempt, Instant limit);
   void RemoveTry(Tries::iterator position) { tries_.erase(position); }
   void ArmTryTimer();

@@ -165,6 +165,7 @@ void ProxyExchange::TryAgain(ProxyAttempt& attempt, bool unprocessed, TryEnd end
 
 // The try has had the time that LimitOf gave it.
 void ProxyExchange::OnLimit(ProxyAttempt& attempt) {
+  if (attempt.answer.body.has_value()) return OnQuiet(attempt);
   if (Late()) return GiveUpLate(attempt);
   if (Now() >= attempt.begun() + options().try_time_max) {
     last_error_ = Concat("no answer within ", ToMilliseconds(options().try_time_max), " ms");
@@ -184,6 +185,18 @@ void ProxyExchange::OnLimit(ProxyAttempt& attempt) {
   }
   attempt.rescue_over = true;
   attempt.WaitUntil(LimitOf(attempt));
+}
+
+// There is a head, and the limit that the try had until then, or a later one, has come. An endpoint
+// that waits for the client may be quiet, and one between two messages of a call.
+void ProxyExchange::OnQuiet(ProxyAttempt& attempt) {
+  if (attempt.paused() || !request_ended_) attempt.answer.heard_at = Now();
+  const Duration idle_max = options().answer_idle_max;
+  const bool call = route_ == RouteKind::kCall;
+  const Instant limit = call ? Instant::max() : attempt.answer.heard_at + idle_max;
+  if (limit > Now()) return attempt.WaitUntil(limit);
+  last_error_ = Concat("nothing more of its answer within ", ToMilliseconds(idle_max), " ms");
+  EndTry(attempt, TryEnd::kTimedOut);
 }
 
 // The client's doing, and not the endpoint's.

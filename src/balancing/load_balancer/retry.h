@@ -13,8 +13,8 @@ namespace tepal::lb {
 enum class TryEnd {
   kUnprocessed,     // No connection, or the server has not begun: it may be sent anywhere.
   kConnectionLost,  // After the request may have been read.
-  kTimedOut,        // No head of an answer within try_time_max.
-  kSuspected,       // Still waiting for a head on an endpoint that fails its health checks.
+  kTimedOut,        // No head within try_time_max, or nothing more within answer_idle_max.
+  kSuspected,       // Still waiting for an answer of an endpoint that fails its health checks.
   kAnswered,        // A whole answer, or the head of one that is streamed.
   kCancelled,       // Nobody waits for it: the client has gone, or the try before it was in time.
   kOutrun,          // A try that began later has answered: this one takes at least so long.

@@ -147,7 +147,7 @@ bool ReadPassing(Context& context, const Directive& directive, Found& found) {
   const std::string word = directive.words.empty() ? std::string() : directive.words[0];
   if (name == "read_timeout") {
     if (const auto time = context.Time(directive, word); time && *time > 0ns) {
-      found.try_time_max = *time;
+      found.read_time_max = *time;
     }
   } else if (name == "connect_timeout") {
     if (const auto time = context.Time(directive, word); time && *time > 0ns) {
@@ -183,7 +183,10 @@ bool ReadPassing(Context& context, const Directive& directive, Found& found) {
 
 void ApplyPassing(const Found& found, Upstream& upstream) {
   if (found.tries_max) upstream.pool.tries.tries_max = *found.tries_max;
-  if (found.try_time_max) upstream.pool.tries.try_time_max = *found.try_time_max;
+  if (found.read_time_max) {  // Between two reads, the first of which is the head's.
+    upstream.pool.tries.try_time_max = *found.read_time_max;
+    upstream.pool.tries.answer_idle_max = *found.read_time_max;
+  }
   if (found.connect_time_max) upstream.pool.tries.connect_time_max = *found.connect_time_max;
 }
 

@@ -16,7 +16,7 @@ struct Found {
   bool dashboard = false;
   TlsFound tls;
   std::optional<uint32_t> tries_max;  // proxy_next_upstream and its kin.
-  std::optional<Duration> try_time_max;
+  std::optional<Duration> read_time_max;
   std::optional<Duration> connect_time_max;
 };
 

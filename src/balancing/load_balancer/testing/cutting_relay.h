@@ -1,5 +1,6 @@
 // For tests: passes bytes between whoever connects and a server, and breaks the first connection
-// after exactly so many bytes of one direction. Lives on one loop.
+// after exactly so many bytes of one direction, or lets nothing more of it through. Lives on one
+// loop.
 
 #pragma once
 
@@ -18,6 +19,7 @@ class CuttingRelay {
     bool answers = true;  // Of the server's bytes; the client's otherwise.
     size_t after = SIZE_MAX;
     bool orderly = false;  // An end in both directions, and not a reset.
+    bool stalls = false;   // Nothing more comes, and nobody is told.
   };
 
   CuttingRelay(env::EventLoop& loop, const env::Address& address, env::Address server, Cut cut)
@@ -71,11 +73,13 @@ class CuttingRelay {
       Write(to);
     }
     void Pass(End& from, End& to, const std::byte* bytes, size_t size) {
+      if (stalled && relay.cut_.answers == (&from == &server)) return;
       size_t& passed = relay.passed_[&from == &server ? 1 : 0];
       const bool counts = relay.cut_.answers == (&from == &server) && !relay.has_cut_;
       if (counts && passed + size >= relay.cut_.after) {
         size = relay.cut_.after - passed;
-        relay.has_cut_ = cutting = true;
+        relay.has_cut_ = true;
+        (relay.cut_.stalls ? stalled : cutting) = true;
       }
       passed += size;
       to.out.append(reinterpret_cast<const char*>(bytes), size);
@@ -115,6 +119,7 @@ class CuttingRelay {
     End server;
     std::unique_ptr<env::EventLoop::Connecting> connecting;
     bool cutting = false;
+    bool stalled = false;
     bool broken = false;
   };
 
