@@ -5,6 +5,7 @@ import hmac
 import http.server
 import json
 import pathlib
+import queue
 import signal
 import socketserver
 import subprocess
@@ -15,6 +16,12 @@ import unittest
 import urllib.error
 import urllib.request
 
+import grpc
+import numpy as np
+import tritonclient.grpc as grpcclient
+from tritonclient.utils import InferenceServerException
+
+from server import Server
 from stack import TEPAL, free_ports, stop, wait_for
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -147,6 +154,39 @@ class BalanceAccessTest(unittest.TestCase):
             metrics = page.read().decode()
         self.assertIn("tepal_balancer_access_log_dropped_total 0", metrics)
         self.assertIn('tepal_balancer_unauthorized_total{upstream="p"}', metrics)
+
+    def test_over_grpc_a_client_sees_unauthenticated(self):
+        (self.path / "users").write_text(f"ann {TOKEN}\n")
+        server = Server()
+        self.addCleanup(server.stop)
+        http = server.http.replace("localhost", "127.0.0.1")
+        self.start("balance.yaml", f"listeners: [{{address: '{self.front[7:]}'}}]\nadmin: {{enabled: false}}\npools: {{p: {{endpoints: "
+                   f"[{{address: '{http}', grpc_port: {server.grpc.split(':')[1]}}}], auth: {{tokens_file: {self.path}/users}}}}}}\n", "--config")
+        right, wrong = {"authorization": f"Bearer {TOKEN}"}, {"authorization": "Bearer token-of-nobody-0123456"}
+        values = np.array([[1, 2]], np.float32)
+        sent = grpcclient.InferInput("INPUT0", [1, 2], "FP32")
+        sent.set_data_from_numpy(values)
+        with grpcclient.InferenceServerClient(self.front[7:]) as client:
+            self.assertTrue(client.is_server_ready())  # Probes have no tokens.
+            np.testing.assert_array_equal(client.infer("echo", [sent], headers=right).as_numpy("OUTPUT0"), values)
+            self.assertEqual(client.get_inference_statistics("echo", headers=right).model_stats[0].name, "echo")
+            calls = {"infer": lambda headers: client.infer("echo", [sent], headers=headers), "metadata": lambda headers: client.get_server_metadata(headers=headers),
+                     "statistics": lambda headers: client.get_inference_statistics(headers=headers),
+                     "index": lambda headers: client.get_model_repository_index(headers=headers)}
+            for name, call in calls.items():
+                for headers, why in ((None, "a bearer token is needed"), (wrong, "the token is not known")):
+                    with self.assertRaises(InferenceServerException) as refused:
+                        call(headers)
+                    self.assertEqual((refused.exception.status(), refused.exception.message()), ("StatusCode.UNAUTHENTICATED", why), name)
+            # A stream is refused as a whole.
+            results = queue.Queue()
+            client.start_stream(lambda result, error: results.put(error), headers=wrong)
+            error = results.get(timeout=60)
+            self.assertIn("the token is not known", str(error))
+            client.stop_stream()
+        with grpc.insecure_channel(self.front[7:]) as channel, self.assertRaises(grpc.RpcError) as refused:
+            list(channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(iter([b""]), timeout=60))
+        self.assertEqual((refused.exception.code().value[0], refused.exception.details()), (16, "a bearer token is needed"))
 
     def test_a_hash_of_an_nginx_conf_keeps_keys_together(self):
         servers = " ".join(f"server {mirror.address};" for mirror in self.mirrors)

@@ -380,7 +380,8 @@ admin: {enabled: false}
   EXPECT_EQ(status("", "/v2"), "401 Bearer");
   EXPECT_EQ(status("fedcba9876543210", "/v2"), "401 Bearer");
   EXPECT_EQ(status("0123456789abcdef", "/v2"), "200");
-  EXPECT_EQ(status("", "/v2/health/ready"), "200");  // Probes have no tokens.
+  EXPECT_EQ(status("", "/v2/models/stats"), "401 Bearer");  // Of all replicas.
+  EXPECT_EQ(status("", "/v2/health/ready"), "200");         // Probes have no tokens.
   scene.files_.Write("users", "bob fedcba9876543210");
   scene.world_.RunFor(3s);
   EXPECT_EQ(status("0123456789abcdef", "/v2"), "401 Bearer");

@@ -41,11 +41,11 @@ std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead
                                                                http::ResponseSender& sender) {
   shared_->statistics.requests.Add();
   const bool grpc = http::IsGrpcRequest(head);
-  if (!grpc && IsGathered(head)) {
+  const bool gathered = grpc ? IsGrpcGathered(head.path()) : IsGathered(head);
+  // Who may not is told so like everybody else.
+  if (gathered && MayGather(head)) {
+    if (grpc) return GatherGrpc({loop_, *grpc_client_, *pool_, shared_->statistics}, head, sender);
     return Gather({loop_, *client_, *pool_, shared_->statistics}, std::move(head), sender);
-  }
-  if (grpc && IsGrpcGathered(head.path())) {
-    return GatherGrpc({loop_, *grpc_client_, *pool_, shared_->statistics}, head, sender);
   }
   const RouteKind route =
       grpc ? ClassifyGrpc(head.path()) : ClassifyRoute(head.method, head.path());
@@ -53,6 +53,16 @@ std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead
   auto receiver = exchange->NewClientSide();
   exchange->Begin();
   return receiver;
+}
+
+// Our tokens are not for the endpoints.
+bool ProxyHandler::MayGather(http::RequestHead& head) {
+  const std::shared_ptr<AccessSource>& access = shared_->options.access;
+  if (access == nullptr) return true;
+  const std::string_view token = head.headers.Get("authorization").value_or("");
+  if (!access_cache_.Check(*access, token, loop_.WallNow()).ok()) return false;
+  head.headers.Remove("authorization");
+  return true;
 }
 
 bool ProxyHandler::OnGranted(const Pool::Grant& grant) {
