@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from certificates import Authority
 from server import Server
+from stack import TEPAL, free_ports, stop, wait_for
 
 
 def tensor(module, value):
@@ -142,6 +143,35 @@ class Tls(unittest.TestCase):
         self.mutual.process.send_signal(signal.SIGHUP)
         self.mutual.wait_until(lambda: self.mutual.log().count("Loaded the certificate of") == 2, "the signal is heeded")
         self.assertEqual(self.name_served(self.mutual.http), "fifth")
+
+
+class BalancerByFlags(unittest.TestCase):
+    """Mutual TLS on both sides of a balancer that has no file."""
+
+    def test_clients_and_endpoints(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch)
+            authority, stranger = Authority(folder), Authority(folder, "stranger")
+            certificate, key = authority.issue("server")
+            client, client_key = authority.issue("client")
+            server = Server("--http-use-ssl-mutual=true", *tls_flags("http", certificate, key), f"--http-root-cert={authority.certificate}")
+            self.addCleanup(server.stop)
+            front, plain = (f"127.0.0.1:{port}" for port in free_ports(2))
+            flags = ["--listen-tls", front, "--listen", plain, "--admin=none", f"--tls-cert={certificate}", f"--tls-key={key}", f"--tls-client-ca={authority.certificate}",
+                     f"--endpoint=127.0.0.1:{server.http.split(':')[1]}", "--endpoint-tls", f"--endpoint-tls-ca={authority.certificate}",
+                     f"--endpoint-tls-cert={client}", f"--endpoint-tls-key={client_key}"]
+            with open(folder / "log", "wb") as log:
+                process = subprocess.Popen([str(TEPAL), "balance", *flags], stdout=log, stderr=subprocess.STDOUT)
+            self.addCleanup(lambda: self.assertEqual(stop(process), 0))
+            wait_for(f"http://{plain}/v2/health/ready", process)  # So its endpoint has passed a check over mutual TLS.
+            intruder, intruder_key = stranger.issue("intruder")
+
+            def curl(*words):
+                return subprocess.run(["curl", "-sS", "--cacert", str(authority.certificate), "-o", "/dev/null", "-w", "%{http_code}", *map(str, words),
+                                       f"https://{front}/v2/models/echo"], capture_output=True, text=True, timeout=20).stdout
+
+            self.assertEqual(curl("--cert", client, "--key", client_key), "200")
+            self.assertEqual([curl(), curl("--cert", intruder, "--key", intruder_key)], ["000", "000"])
 
 
 class BadFiles(unittest.TestCase):
