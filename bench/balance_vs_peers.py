@@ -94,9 +94,16 @@ def envoy_config(ports, http, grpc):
 def binary(pattern):
     found = next(CACHE.glob(pattern), None)
     if found is None:
-        raise SystemExit("bench: nginx and Envoy are missing; run tools/setup peers")
+        raise SystemExit("bench: nginx, HAProxy and Envoy are missing; run tools/setup peers")
     found.chmod(0o755)
     return found
+
+
+def haproxy():
+    """HAProxy 3.0 of Debian 13, with the C library it was linked to."""
+    root = CACHE / "haproxy/usr"
+    libraries = root / "lib/x86_64-linux-gnu"
+    return [libraries / "ld-linux-x86-64.so.2", "--library-path", libraries, binary("haproxy/usr/sbin/haproxy")]
 
 
 def commands(folder, servers):
@@ -119,7 +126,7 @@ def commands(folder, servers):
             (where / "conf").write_text(HAPROXY % {
                 "http": ports[0], "grpc": ports[1], "h": "\n".join(f"  server s{p} 127.0.0.1:{p}" for p in http),
                 "g": "\n".join(f"  server s{p} 127.0.0.1:{p} proto h2" for p in grpc)})
-            command = ["/usr/sbin/haproxy", "-db", "-f", where / "conf"]
+            command = [*haproxy(), "-db", "-f", where / "conf"]
         else:
             (where / "conf.json").write_text(json.dumps(envoy_config(ports, http, grpc)))
             command = [binary("**/_bin/envoy"), "-c", where / "conf.json", "--concurrency", "1", "--disable-hot-restart", "-l", "error"]

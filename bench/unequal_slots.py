@@ -4,7 +4,8 @@
 
 Seven servers whose model takes 10, 15 and five times 30 ms (3:2:1:1:1:1:1), one request at a time, without using a processor. Requests come
 open loop at the moments of a Poisson process, the same for every balancer; a latency counts from that moment, so one that waits for a
-connection waits. No balancer is told the speeds. Every balancer has one thread; turns within one run, medians of the rounds.
+connection waits. No balancer is told the speeds. Every balancer has one thread; turns within one run, medians of the rounds. The oracle is
+computed: it knows speeds and queues, and costs nothing.
 """
 import argparse
 import asyncio
@@ -75,6 +76,18 @@ def measure(port, load, seconds, seed):
     return taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3, client.failed
 
 
+def oracle(load, seconds, seed):
+    """The same of one that knows every queue and sends each request where it is done first, on the same arrivals and for nothing."""
+    dice, now, free, taken = random.Random(seed), 0.0, [0.0] * len(SLEEPS_MS), []
+    while now < seconds:
+        done, slot = min((max(free[i], now) + ms / 1000, i) for i, ms in enumerate(SLEEPS_MS))
+        free[slot] = done
+        taken.append(done - now)
+        now += dice.expovariate(load / 100 * CAPACITY)
+    taken = sorted(taken[len(taken) // 10:])
+    return taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3, 0
+
+
 def commands(folder, servers):
     for name, command, ports in balance_vs_peers.commands(folder, servers):
         if name == "haproxy":
@@ -117,14 +130,16 @@ def main():
             for load in options.load:
                 for name, port in balancers:
                     results.setdefault((load, name), []).append(measure(port, load, options.seconds, turn))
+                results.setdefault((load, "oracle"), []).append(oracle(load, options.seconds, turn))
     printed, kept = [], []
     for load in options.load:
-        medians = {name: [statistics.median(column) for column in zip(*results[load, name])] for name, _ in balancers}
-        best = min(numbers[1] for name, numbers in medians.items() if not name.startswith("tepal"))
+        medians = {name: [statistics.median(column) for column in zip(*results[load, name])]
+                   for name in [*(name for name, _ in balancers), "oracle"]}
+        best = min(numbers[1] for name, numbers in medians.items() if not name.startswith(("tepal", "oracle")))
         for name, (p50, p99, failed) in medians.items():
-            printed.append([f"{load} %", name, f"{p50:.1f}", f"{p99:.1f}", f"{p99 / best:.2f}", f"{failed:.0f}"])
+            printed.append([f"{load} %", name, f"{p50:.1f}", f"{p99:.1f}", f"{p99 / best:.2f}", f"{p99 / medians['oracle'][1]:.2f}", f"{failed:.0f}"])
             kept.append({"load": load, "balancer": name, "p50_ms": p50, "p99_ms": p99, "failed": failed})
-    print(table(printed, ["load", "balancer", "p50 ms", "p99 ms", "p99 to best peer", "failed"]))
+    print(table(printed, ["load", "balancer", "p50 ms", "p99 ms", "p99 to best peer", "to oracle", "failed"]))
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(kept, indent=1))
 
