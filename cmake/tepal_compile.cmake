@@ -8,6 +8,7 @@ endif()
 
 add_library(tepal_compile INTERFACE)
 target_include_directories(tepal_compile INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(tepal_compile INTERFACE -pthread)
 target_compile_options(tepal_compile INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-maybe-uninitialized>)
