@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/env/datagrams.h"
 #include "core/env/event_loop.h"
 #include "sim/world.h"
 
@@ -43,6 +44,8 @@ class SimulatedLoop final : public env::EventLoop {
   std::unique_ptr<Connecting> Connect(
       const env::Address& address,
       Function<void(Result<std::unique_ptr<env::Stream>>)> done) override;
+  Result<std::unique_ptr<env::DatagramSocket>> OpenDatagrams(const env::Address& peer,
+                                                             Function<void()> on_readable) override;
 
   void Add(Pollable& pollable) { pollables_.push_back(&pollable); }
   void Remove(const Pollable& pollable);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,8 @@ struct NetworkOptions {
   double reset = 0.0;               // Probability that a connection is reset, at some time …
   Duration reset_after_max = 20ms;  // … within this after it stands.
   double connect_timeout = 0.0;     // Probability that nobody answers a connect.
+  double datagram_loss = 0.0;       // Probability that a datagram never arrives,
+  double datagram_twice = 0.0;      // and that it arrives a second time.
 };
 
 class World {
@@ -43,6 +46,15 @@ class World {
   ~World();  // Whatever lives on the loops has been destroyed before.
 
   env::EventLoop& AddLoop();
+
+  // A host beyond the loops: gets the datagrams that are sent to `address`. To an address without
+  // one they are refused, as a closed port does.
+  using OnDatagram = Function<void(const env::Address& from, std::string datagram)>;
+  void ReceiveDatagrams(const env::Address& address, OnDatagram on_datagram);
+  // From whatever address one likes; `after` it, the network takes its time.
+  void SendDatagram(const env::Address& from, const env::Address& to, std::string datagram,
+                    Duration after = {});
+
   const env::Clock& clock() const { return clock_; }
   env::Random& random() { return random_; }
   Instant now() const { return now_; }

@@ -1,7 +1,9 @@
-"""Endpoints by DNS, against a name server that nobody here wrote (dnslib), and by a watched file."""
+"""Endpoints by DNS, against name servers that nobody here wrote (dnslib, dnsmasq), and by a watched file."""
 import pathlib
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -42,8 +44,9 @@ class Discovery(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name) / "balance.yaml"
         self.zone = Zone()
-        self.dns = DNSServer(self.zone, address="127.0.0.1", port=0, tcp=True, logger=DNSLogger(logf=lambda _: None))
+        self.dns = DNSServer(self.zone, address="127.0.0.1", port=0, logger=DNSLogger(logf=lambda _: None))
         self.dns.start_thread()
+        self.resolver = f"127.0.0.1:{self.dns.server.server_address[1]}"
         front, admin = free_ports(2)
         self.front, self.admin = f"127.0.0.1:{front}", f"127.0.0.1:{admin}"
         self.endpoints = [Endpoint("a"), Endpoint("b")]
@@ -59,7 +62,7 @@ class Discovery(unittest.TestCase):
 
     def start(self, pool):
         self.path.write_text(f"listeners: [{{address: '{self.front}'}}]\nadmin: {{address: '{self.admin}'}}\npools: {{main: {pool}}}\n"
-                             f"dns: {{servers: ['127.0.0.1:{self.dns.server.server_address[1]}'], time_max: 1s}}\n")
+                             f"dns: {{servers: ['{self.resolver}'], time_max: 1s}}\n")
         self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
         self.process = subprocess.Popen([str(TEPAL), "balance", "--config", str(self.path)], stdout=self.log, stderr=subprocess.STDOUT)
 
@@ -98,6 +101,29 @@ class Discovery(unittest.TestCase):
         self.assertTrue(eventually(lambda: self.peers() == {f"127.0.0.1:{first}": "up"}), self.peers())
         self.zone.services = [int(first), int(second)]
         self.assertTrue(eventually(lambda: self.peers() == {f"127.0.0.1:{port}": "up" for port in (first, second)}), self.peers())
+
+    def test_dnsmasq_over_udp_and_tcp(self):
+        port = self.endpoints[0].address.split(":")[1]
+        hosts = pathlib.Path(self.folder.name) / "hosts"
+        hosts.write_text("127.0.0.1 tritons.test\n")
+        (dns_port,) = free_ports(1)
+        dnsmasq = subprocess.Popen(["/usr/sbin/dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--local=/test/",
+                                    f"--addn-hosts={hosts}", f"--port={dns_port}", "--listen-address=127.0.0.1", "--bind-interfaces",
+                                    "--local-ttl=1", "--log-facility=-", "--user=root", "--pid-file="],
+                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(dnsmasq.stderr.close)
+        self.addCleanup(stop, dnsmasq)
+        said = []
+        threading.Thread(target=lambda: said.extend(dnsmasq.stderr), daemon=True).start()
+        self.assertTrue(eventually(lambda: any("started" in line for line in said)), said)
+        self.resolver = f"127.0.0.1:{dns_port}"
+        self.start(f"{{endpoints: [{{address: 'tritons.test:{port}', resolve: true}}], health_check: {{enabled: false}}}}")
+        self.assertTrue(eventually(lambda: self.peers() == {f"127.0.0.1:{port}": "up"}), self.peers())
+        # More than fits into a datagram: dnsmasq truncates, and is asked over TCP.
+        many = {f"127.0.1.{i}" for i in range(1, 201)}
+        hosts.write_text("".join(f"{address} tritons.test\n" for address in many))
+        dnsmasq.send_signal(signal.SIGHUP)
+        self.assertTrue(eventually(lambda: set(self.peers()) == {f"{address}:{port}" for address in many}), len(self.peers()))
 
     def test_a_watched_file(self):
         file = pathlib.Path(self.folder.name) / "endpoints.yaml"

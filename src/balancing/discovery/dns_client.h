@@ -1,8 +1,10 @@
-// Asks name servers, one question at a time, over TCP.
+// Asks name servers, one after the other until one answers.
 //
-// TCP because an answer may have any size there (a Service of hundreds of pods does not fit into a
-// datagram) and nobody off the path can forge one; every name server has to speak it (RFC 7766).
-// A server that does not answer is passed over for the next. Used on its loop.
+// Over UDP with EDNS, because that costs one datagram each way and every name server speaks it;
+// over TCP, at the same server, when the answer does not fit into a datagram (a Service of hundreds
+// of pods does not). Nobody off the path can forge an answer without guessing the id and the port,
+// both drawn for each question. A server that does not answer in time, or says that it cannot, is
+// passed over for the next. Used on its loop.
 
 #pragma once
 
@@ -18,11 +20,13 @@
 
 namespace tepal::discovery {
 
+inline constexpr size_t kDnsQuestionsMax = 64;  // At a time; more wait for their turn.
+
 class DnsClient {
  public:
   struct Options {
     std::vector<env::Address> servers;  // In order; at least one.
-    Duration time_max = 2s;             // For each of them.
+    Duration time_max = 2s;             // For each of them, over UDP and TCP together.
   };
 
   DnsClient(env::EventLoop& loop, Options options, uint64_t seed);

@@ -15,6 +15,7 @@ constexpr size_t kLabelMax = 63;
 constexpr int kPointersMax = 32;  // Of one name; a loop has more.
 constexpr int kCnamesMax = 16;
 constexpr uint16_t kClassInternet = 1;
+constexpr uint16_t kOptType = 41;
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
@@ -145,16 +146,20 @@ Status Broken() { return InvalidArgument("the DNS answer is malformed"); }
 
 }  // namespace
 
-Result<std::vector<std::byte>> WriteDnsQuestion(uint16_t id, std::string_view name, DnsType type) {
+Result<std::vector<std::byte>> WriteDnsQuestion(const DnsQuestion& question,
+                                                uint16_t datagram_max) {
+  std::string_view name = question.name;
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty() || name.size() > kDnsNameMax) {
     return InvalidArgument(Concat("'", name, "' is no name: 1 to 253 bytes are expected"));
   }
   std::vector<std::byte> message;
-  Put16(message, id);
+  Put16(message, question.id);
   Put16(message, 0x0100);  // Recursion is desired.
-  Put16(message, 1);       // One question; no records.
-  for (int i = 0; i < 3; ++i) Put16(message, 0);
+  Put16(message, 1);       // One question; no records but, maybe, EDNS's.
+  Put16(message, 0);
+  Put16(message, 0);
+  Put16(message, datagram_max > 0 ? 1 : 0);
   for (const std::string_view label : Split(name, '.')) {
     if (label.empty() || label.size() > kLabelMax) {
       return InvalidArgument(Concat("'", name, "' is no name: its parts have 1 to 63 bytes"));
@@ -163,8 +168,13 @@ Result<std::vector<std::byte>> WriteDnsQuestion(uint16_t id, std::string_view na
     for (const char c : label) message.push_back(static_cast<std::byte>(c));
   }
   message.push_back(std::byte{0});
-  Put16(message, static_cast<uint16_t>(type));
+  Put16(message, static_cast<uint16_t>(question.type));
   Put16(message, kClassInternet);
+  if (datagram_max == 0) return message;
+  message.push_back(std::byte{0});  // The root's name; version 0, no flags, no options.
+  for (const uint16_t field : {kOptType, datagram_max, uint16_t{0}, uint16_t{0}, uint16_t{0}}) {
+    Put16(message, field);
+  }
   return message;
 }
 
@@ -188,6 +198,7 @@ Result<DnsAnswer> ReadDnsAnswer(std::span<const std::byte> message) {
     }
   }
   answer.question = Lower(answer.question);
+  if (answer.truncated) return answer;  // Wherever it was cut.
   if (records > kDnsRecordsMax) {
     return ResourceExhausted(
         Concat("the DNS answer has ", records, " records, expected at most ", kDnsRecordsMax));
@@ -199,6 +210,13 @@ Result<DnsAnswer> ReadDnsAnswer(std::span<const std::byte> message) {
     if (kept) answer.records.push_back(std::move(record));
   }
   return answer;
+}
+
+bool AnswersQuestion(const DnsAnswer& answer, const DnsQuestion& question) {
+  std::string_view name = question.name;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return answer.id == question.id && EqualsIgnoreCase(answer.question, name) &&
+         answer.question_type == static_cast<uint16_t>(question.type);
 }
 
 std::vector<DnsRecord> RecordsFor(const DnsAnswer& answer, std::string_view name, DnsType type) {

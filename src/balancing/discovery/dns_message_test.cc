@@ -12,7 +12,7 @@ namespace {
 using testing::AnswerWriter;
 
 std::vector<std::byte> Question(std::string_view name, DnsType type) {
-  return *WriteDnsQuestion(7, name, type);
+  return *WriteDnsQuestion({7, std::string(name), type});
 }
 
 TEST(DnsMessageTest, AQuestionIsWrittenAsTheRfcHasIt) {
@@ -21,8 +21,39 @@ TEST(DnsMessageTest, AQuestionIsWrittenAsTheRfcHasIt) {
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(question.data()), question.size()), expected);
   for (const std::string& bad : {std::string(), std::string("a..b"), std::string("."),
                                  std::string(64, 'a'), std::string(254, 'a')}) {
-    EXPECT_FALSE(WriteDnsQuestion(1, bad, DnsType::kA).ok()) << bad;
+    EXPECT_FALSE(WriteDnsQuestion({1, bad, DnsType::kA}).ok()) << bad;
   }
+}
+
+TEST(DnsMessageTest, AQuestionSaysHowLongADatagramMayBe) {
+  const std::string plain(reinterpret_cast<const char*>(Question("a.bc", DnsType::kA).data()), 22);
+  const auto question = *WriteDnsQuestion({7, "a.bc", DnsType::kA}, 1232);
+  std::string expected = plain + std::string("\0\0\x29\x04\xd0\0\0\0\0\0\0", 11);  // RFC 6891.
+  expected[11] = 1;  // An additional record.
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(question.data()), question.size()), expected);
+}
+
+TEST(DnsMessageTest, ATruncatedAnswerIsReadWhereverItIsCut) {
+  AnswerWriter writer(Question("pods.svc", DnsType::kA), 0);
+  writer.Address("", "10.0.0.1", 5);
+  std::vector<std::byte> bytes = writer.bytes();
+  bytes[2] |= std::byte{0x02};
+  for (const size_t cut : {0u, 1u, 9u, 16u}) {
+    const auto answer = ReadDnsAnswer(std::span(bytes).first(bytes.size() - cut));
+    ASSERT_TRUE(answer.ok()) << cut;
+    EXPECT_TRUE(answer->truncated);
+    EXPECT_TRUE(answer->records.empty());
+  }
+}
+
+TEST(DnsMessageTest, AnAnswerRepeatsTheQuestion) {
+  const AnswerWriter writer(Question("Pods.svc", DnsType::kA), 0);
+  const DnsAnswer answer = *ReadDnsAnswer(writer.bytes());
+  EXPECT_TRUE(AnswersQuestion(answer, {7, "pods.SVC", DnsType::kA}));
+  EXPECT_TRUE(AnswersQuestion(answer, {7, "pods.svc.", DnsType::kA}));
+  EXPECT_FALSE(AnswersQuestion(answer, {8, "pods.svc", DnsType::kA}));
+  EXPECT_FALSE(AnswersQuestion(answer, {7, "pods.sv", DnsType::kA}));
+  EXPECT_FALSE(AnswersQuestion(answer, {7, "pods.svc", DnsType::kAaaa}));
 }
 
 TEST(DnsMessageTest, AddressesAreRead) {

@@ -1,5 +1,5 @@
-// Name servers and those who ask them, in the simulated world: answers in pieces, servers that are
-// silent, refuse, answer something else or go away.
+// Name servers and those who look names up, in the simulated world: servers that are silent,
+// refuse, answer something else or go away. dns_client_sim_test.cc has what the network does.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,91 +11,16 @@
 #include <string>
 
 #include "balancing/discovery/dns_watch.h"
-#include "balancing/discovery/testing/dns_answers.h"
+#include "balancing/discovery/testing/fake_name_server.h"
 #include "core/base/text.h"
 #include "sim/world.h"
 
 namespace tepal::discovery {
 namespace {
 
-using testing::AnswerWriter;
+using testing::FakeNameServer;
 using ::testing::HasSubstr;
-
-struct Zone {
-  std::map<std::string, std::vector<std::string>> addresses;  // By name.
-  struct Target {
-    uint16_t priority, weight, port;
-    std::string name;
-  };
-  std::map<std::string, std::vector<Target>> services;
-  uint32_t ttl_s = 5;
-  enum class Mood { kAnswers, kSilent, kFails, kLies, kCloses } mood = Mood::kAnswers;
-  int asked = 0;
-};
-
-// One connection of a name server over TCP.
-class ServerConnection final : public env::StreamEvents {
- public:
-  ServerConnection(env::EventLoop& loop, std::unique_ptr<env::Stream> stream, Zone& zone)
-      : stream_(std::move(stream)), zone_(zone) {
-    stream_->Attach(loop, *this);
-    stream_->Watch(true, false);
-  }
-
- private:
-  void OnReadable() override {
-    std::byte room[512];
-    const env::IoResult result = stream_->Read(room);
-    if (result.outcome == env::IoResult::Outcome::kWouldBlock) return;
-    if (result.outcome != env::IoResult::Outcome::kDone) return stream_->Watch(false, false);
-    in_.insert(in_.end(), room, room + result.bytes);
-    if (in_.size() < 2) return;
-    const size_t size = static_cast<size_t>(in_[0]) << 8 | static_cast<size_t>(in_[1]);
-    if (in_.size() < size + 2 || !out_.empty()) return;
-    Answer(std::vector<std::byte>(in_.begin() + 2, in_.end()));
-  }
-  void OnWritable() override {
-    while (sent_ < out_.size()) {
-      const env::ConstBytes piece{out_.data() + sent_, out_.size() - sent_};
-      const env::IoResult result = stream_->Write({&piece, 1});
-      if (result.outcome != env::IoResult::Outcome::kDone) break;
-      sent_ += result.bytes;
-    }
-    stream_->Watch(false, sent_ < out_.size());
-  }
-
-  void Answer(const std::vector<std::byte>& question) {
-    ++zone_.asked;
-    if (zone_.mood == Zone::Mood::kSilent) return;
-    if (zone_.mood == Zone::Mood::kCloses) return stream_->ShutdownWrite();
-    // The question's own name, read back by the reader that is tested.
-    std::vector<std::byte> echo = question;
-    echo[2] |= std::byte{0x80};
-    const DnsAnswer asked = *ReadDnsAnswer(echo);
-    const bool known =
-        zone_.addresses.count(asked.question) > 0 || zone_.services.count(asked.question) > 0;
-    AnswerWriter writer(question, zone_.mood == Zone::Mood::kFails ? 2 : known ? 0 : 3);
-    for (const std::string& address : zone_.addresses[asked.question]) {
-      const bool ip6 = address.find(':') != std::string::npos;
-      if (asked.question_type == (ip6 ? 28 : 1)) writer.Address("", address, zone_.ttl_s);
-    }
-    for (const Zone::Target& target : zone_.services[asked.question]) {
-      if (asked.question_type != 33) break;
-      writer.Srv("", target.priority, target.weight, target.port, target.name, zone_.ttl_s);
-    }
-    std::vector<std::byte> bytes = writer.bytes();
-    if (zone_.mood == Zone::Mood::kLies) bytes[0] ^= std::byte{1};
-    out_ = {static_cast<std::byte>(bytes.size() >> 8), static_cast<std::byte>(bytes.size() & 0xff)};
-    out_.insert(out_.end(), bytes.begin(), bytes.end());
-    OnWritable();
-  }
-
-  std::unique_ptr<env::Stream> stream_;
-  Zone& zone_;
-  std::vector<std::byte> in_;
-  std::vector<std::byte> out_;
-  size_t sent_ = 0;
-};
+using testing::Zone;
 
 class Scene {
  public:
@@ -105,11 +30,8 @@ class Scene {
     for (uint16_t i = 0; i < 2; ++i) {
       addresses_.push_back(
           {env::Address::Family::kIp4, "10.0.0.53", static_cast<uint16_t>(53 + i)});
-      listeners_.push_back(*server_loop_->Listen(
-          addresses_.back(), {}, [this, i](std::unique_ptr<env::Stream> stream) {
-            connections_.push_back(
-                std::make_unique<ServerConnection>(*server_loop_, std::move(stream), zones_[i]));
-          }));
+      servers_.push_back(
+          std::make_unique<FakeNameServer>(world_, *server_loop_, addresses_.back()));
     }
     client_ = std::make_unique<DnsClient>(*loop_, DnsClient::Options{addresses_, 1s}, seed);
     lookup_ = std::make_unique<DnsLookup>(*client_, ParseResolvConf("search a.svc svc\n"
@@ -119,12 +41,11 @@ class Scene {
   ~Scene() {
     watch_.reset();
     client_.reset();
-    connections_.clear();
-    listeners_.clear();
+    servers_.clear();
   }
 
   void Both(const std::function<void(Zone&)>& change) {
-    for (Zone& zone : zones_) change(zone);
+    for (const auto& server : servers_) change(server->zone);
   }
 
   // "10.0.0.1:80 10.0.0.2:80*3", or the error.
@@ -151,10 +72,8 @@ class Scene {
   sim::World world_;
   env::EventLoop* server_loop_;
   env::EventLoop* loop_;
-  Zone zones_[2];
   std::vector<env::Address> addresses_;
-  std::vector<std::unique_ptr<env::Listener>> listeners_;
-  std::vector<std::unique_ptr<ServerConnection>> connections_;
+  std::vector<std::unique_ptr<FakeNameServer>> servers_;
   std::unique_ptr<DnsClient> client_;
   std::unique_ptr<DnsLookup> lookup_;
   std::unique_ptr<DnsWatch> watch_;
@@ -207,24 +126,29 @@ TEST(DnsSimTest, ServicesHavePortsAndWeights) {
 }
 
 TEST(DnsSimTest, TheNextServerIsAskedWhenOneIsOfNoUse) {
-  for (const Zone::Mood mood :
-       {Zone::Mood::kSilent, Zone::Mood::kFails, Zone::Mood::kLies, Zone::Mood::kCloses}) {
-    Scene scene(1);
-    scene.Both([](Zone& zone) { zone.addresses["pods.x"] = {"10.0.0.1"}; });
-    scene.zones_[0].mood = mood;
-    EXPECT_EQ(scene.LookUp({"pods.x.", 80, "", true}), "10.0.0.1:80");
-    EXPECT_GT(scene.zones_[0].asked, 0);
-    scene.zones_[1].mood = mood;
-    EXPECT_THAT(scene.LookUp({"pods.x.", 80, "", true}), HasSubstr("asking 10.0.0.53:54 for"));
-    // Two questions (A and AAAA) to the first of no use and the second; then to two of no use.
-    const DnsCounters& counters = scene.client_->counters();
-    EXPECT_EQ(counters.names, 8u);
-    EXPECT_EQ(counters.codes[0], 2u);
-    const bool fails = mood == Zone::Mood::kFails;
-    const bool silent = mood == Zone::Mood::kSilent;
-    EXPECT_EQ(counters.codes[2], fails ? 6u : 0u);
-    EXPECT_EQ(counters.timed_out, silent ? 6u : 0u);
-    EXPECT_EQ(counters.unknown, fails || silent ? 0u : 6u);
+  const std::vector<std::function<void(Zone&)>> ways = {
+      [](Zone& zone) { zone.mood = Zone::Mood::kSilent; },
+      [](Zone& zone) { zone.mood = Zone::Mood::kFails; },
+      [](Zone& zone) { zone.mood = Zone::Mood::kLies; },
+      [](Zone& zone) { zone.tcp_closes = zone.udp_truncates = true; }};
+  for (const bool over_tcp : {false, true}) {
+    for (const auto& way : ways) {
+      Scene scene(1);
+      scene.Both([&](Zone& zone) {
+        zone.addresses["pods.x"] = {"10.0.0.1"};
+        zone.udp_truncates = over_tcp;
+      });
+      way(scene.servers_[0]->zone);
+      EXPECT_EQ(scene.LookUp({"pods.x.", 80, "", true}), "10.0.0.1:80");
+      EXPECT_GT(scene.servers_[0]->zone.asked, 0);
+      way(scene.servers_[1]->zone);
+      EXPECT_THAT(scene.LookUp({"pods.x.", 80, "", true}), HasSubstr("asking 10.0.0.53:54 for"));
+      // Two questions (A and AAAA) to the first of no use and the second; then to two of no use.
+      const DnsCounters& counters = scene.client_->counters();
+      EXPECT_EQ(counters.names, 8u);
+      EXPECT_EQ(counters.codes[0], 2u);
+      EXPECT_TRUE(&way != &ways.front() || counters.timed_out == 6u);
+    }
   }
 }
 
@@ -263,9 +187,9 @@ TEST(DnsSimTest, AWatchedNameIsFollowedAndNeverEmptied) {
     EXPECT_EQ(changes.back(), "10.0.0.3:80");
     scene.loop_->Post([&] { scene.watch_->Remove(number); });
     scene.world_.RunFor(1s);
-    const int asked = scene.zones_[0].asked;
+    const int asked = scene.servers_[0]->zone.asked;
     scene.world_.RunFor(60s);
-    EXPECT_EQ(scene.zones_[0].asked, asked);
+    EXPECT_EQ(scene.servers_[0]->zone.asked, asked);
   }
 }
 

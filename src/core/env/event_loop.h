@@ -1,8 +1,8 @@
-// The seam to one event loop: timers, tasks, connections.
+// The seam to one event loop: timers, tasks, connections, datagrams.
 //
 // A loop runs on one thread (core/runtime) or in simulated time (sim/). Everything given to it is
 // run there, one after the other; only Post may be called from another thread. What hangs off a
-// loop (streams, listeners, timers) is used and destroyed on the loop's thread.
+// loop (streams, listeners, datagram sockets, timers) is used and destroyed on the loop's thread.
 
 #pragma once
 
@@ -17,6 +17,8 @@
 #include "core/env/network.h"
 
 namespace tepal::env {
+
+class DatagramSocket;  // datagrams.h
 
 using Task = Function<void()>;
 
@@ -64,6 +66,11 @@ class EventLoop {
   };
   virtual std::unique_ptr<Connecting> Connect(
       const Address& address, Function<void(Result<std::unique_ptr<Stream>>)> done) = 0;
+
+  // A socket at a port that is drawn at random. `on_readable` runs while there is something to
+  // receive, and must not destroy the socket. kInvalidArgument for a Unix socket's address.
+  virtual Result<std::unique_ptr<DatagramSocket>> OpenDatagrams(const Address& peer,
+                                                                Function<void()> on_readable) = 0;
 };
 
 }  // namespace tepal::env

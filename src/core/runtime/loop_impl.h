@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "core/base/guarded.h"
+#include "core/env/datagrams.h"
 #include "core/runtime/loop_alarm.h"
 #include "core/runtime/poller.h"
 #include "core/runtime/runtime.h"
@@ -40,6 +41,8 @@ class LoopImpl final : public EpollLoop, private PollEvents {
   std::unique_ptr<Connecting> Connect(
       const env::Address& address,
       Function<void(Result<std::unique_ptr<env::Stream>>)> done) override;
+  Result<std::unique_ptr<env::DatagramSocket>> OpenDatagrams(const env::Address& peer,
+                                                             Function<void()> on_readable) override;
   void Run() override;
   void Stop() override;
   Status WatchSignals(std::vector<int> signals, Function<void(int)> on_signal) override;

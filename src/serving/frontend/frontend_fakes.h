@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/env/clock.h"
+#include "core/env/datagrams.h"
 #include "core/env/event_loop.h"
 #include "core/env/executor.h"
 #include "network/http/stream.h"
@@ -42,6 +43,10 @@ class FakeLoop final : public env::EventLoop {
   std::unique_ptr<Connecting> Connect(
       const env::Address&, Function<void(Result<std::unique_ptr<env::Stream>>)>) override {
     return nullptr;
+  }
+  Result<std::unique_ptr<env::DatagramSocket>> OpenDatagrams(const env::Address&,
+                                                             Function<void()>) override {
+    return Unimplemented("fake");
   }
 
   void RunAll() {

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/env/datagrams.h"
 #include "core/env/event_loop.h"
 
 namespace tepal::supervisor {
@@ -43,6 +44,10 @@ class FakeLoop final : public env::EventLoop {
   std::unique_ptr<Connecting> Connect(
       const env::Address&, Function<void(Result<std::unique_ptr<env::Stream>>)>) override {
     return nullptr;
+  }
+  Result<std::unique_ptr<env::DatagramSocket>> OpenDatagrams(const env::Address&,
+                                                             Function<void()>) override {
+    return Unimplemented("no network here");
   }
 
   void RunFor(Duration duration) {

@@ -16,11 +16,21 @@ namespace tepal::discovery::testing {
 
 class AnswerWriter {
  public:
-  // Answers `question`, a whole message.
+  // Answers `question`, a whole message, without EDNS.
   AnswerWriter(std::span<const std::byte> question, int code) {
-    bytes_.assign(question.begin(), question.end());
+    size_t end = 12;
+    while (question[end] != std::byte{0}) end += 1 + static_cast<size_t>(question[end]);
+    bytes_.assign(question.begin(), question.begin() + static_cast<ptrdiff_t>(end + 5));
     bytes_[2] = std::byte{0x81};
     bytes_[3] = static_cast<std::byte>(0x80 | code);
+    bytes_[11] = std::byte{0};
+    end_of_question_ = bytes_.size();
+  }
+  // Says so, and leaves the records out.
+  void Truncate() {
+    bytes_.resize(end_of_question_);
+    bytes_[2] |= std::byte{0x02};
+    bytes_[6] = bytes_[7] = std::byte{0};
   }
   void Address(std::string_view name, std::string_view address, uint32_t ttl_s) {
     const bool ip6 = address.find(':') != std::string_view::npos;
@@ -76,6 +86,7 @@ class AnswerWriter {
   }
 
   std::vector<std::byte> bytes_;
+  size_t end_of_question_;
 };
 
 }  // namespace tepal::discovery::testing
