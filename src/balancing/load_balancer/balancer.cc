@@ -219,7 +219,14 @@ void Balancer::Sample() {
   }
   windows_ = std::move(kept);
   window_.Add(now, shared_->statistics.requests.value(), shared_->statistics.latency.Read());
+  SampleModels(now);
   sample_timer_ = loop.RunAfter(kSampleInterval, [this] { Sample(); });
+}
+
+void Balancer::SampleModels(Instant now) {
+  const std::vector<uint64_t> requests = pool_->ReadModelRequests();
+  model_windows_.resize(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) (void)model_windows_[i].Add(now, requests[i]);
 }
 
 void Balancer::AskForModels(const std::vector<Dispatcher::EndpointStatus>& endpoints) {
@@ -242,6 +249,7 @@ BalancerState Balancer::Read() {
   state.upstream = options_.upstream;
 
   Pool::Reading pool = pool_->Read(state.now);
+  state.models = pool.models;
   state.waiting = pool.waiting;
   state.oldest_wait = pool.oldest_wait;
   state.queue_size_max = options_.pool.queue_size_max;
@@ -304,6 +312,29 @@ BalancerState Balancer::Read() {
   }
   state.replay_bytes = shared_->replay_budget.used();
   return state;
+}
+
+std::vector<ModelReading> Balancer::ReadModels() {
+  std::vector<ModelReading> models;
+  for (ModelStatus& status : pool_->ReadModels(loops_.front()->Now())) {
+    ModelReading reading;
+    if (status.number <= model_windows_.size()) {
+      const RateWindow& window = model_windows_[status.number - 1];
+      reading.rate_1s = window.Rate(1s);
+      reading.rate_10s = window.Rate(10s);
+      reading.history.assign(window.history().begin(), window.history().end());
+    }
+    const bool idle = std::all_of(reading.history.begin(), reading.history.end(),
+                                  [](double rate) { return rate == 0; });
+    if (idle && status.ready == 0 && status.waiting == 0 && status.counts.in_flight == 0) continue;
+    reading.status = std::move(status);
+    models.push_back(std::move(reading));
+  }
+  return models;
+}
+
+std::vector<ModelAtEndpoint> Balancer::ReadModelEndpoints(ModelNumber model) {
+  return pool_->ReadModelEndpoints(model, loops_.front()->Now());
 }
 
 }  // namespace tepal::lb

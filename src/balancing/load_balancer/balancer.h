@@ -62,6 +62,8 @@ class Balancer final : public EndpointControl {
   Status SetWeight(EndpointId id, uint32_t weight) override;
   Status SetInFlightMax(EndpointId id, uint32_t in_flight_max) override;
   BalancerState Read() override;
+  std::vector<ModelReading> ReadModels() override;
+  std::vector<ModelAtEndpoint> ReadModelEndpoints(ModelNumber model) override;
 
   // Other choices, checks and limits for the pool from now on, valid ones: its endpoints, what is
   // in flight and who waits stay.
@@ -82,6 +84,7 @@ class Balancer final : public EndpointControl {
   void SendCheck(const Dispatcher::Check& check);
   void OnDrained(EndpointId id);
   void Sample();
+  void SampleModels(Instant now);
   void AskForModels(const std::vector<Dispatcher::EndpointStatus>& endpoints);
 
   std::vector<env::EventLoop*> loops_;
@@ -98,6 +101,7 @@ class Balancer final : public EndpointControl {
   std::map<EndpointId, std::vector<Function<void()>>> on_drained_;
   std::map<EndpointId, TrafficWindow> windows_;
   TrafficWindow window_;
+  std::vector<RateWindow> model_windows_;  // By number less 1.
   env::EventLoop::TimerId sample_timer_ = 0;
   bool stopped_ = false;
 };

@@ -465,5 +465,21 @@ TEST(BalancerModelsSimTest, StatisticsAreThoseOfAllReplicas) {
   EXPECT_EQ(scene.balancer->Read().active, 0u);
 }
 
+TEST(BalancerModelsSimTest, ModelsAreShownWhileTheyAreSomewhereOrInUse) {
+  ModelScene scene({{"rose"}, {"rose"}});
+  scene.Infer("rose", 40);
+  scene.world.RunFor(1s);
+  const std::vector<ModelReading> models = scene.balancer->ReadModels();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_EQ(models[0].status.ready, 2u);
+  EXPECT_EQ(models[0].status.counts.responses[1], 40u);
+  EXPECT_GT(models[0].rate_10s, 3);
+  EXPECT_EQ(scene.balancer->ReadModelEndpoints(models[0].status.number).size(), 2u);
+  for (const EndpointId id : scene.endpoints) EXPECT_TRUE(scene.balancer->SetDown(id, true).ok());
+  EXPECT_EQ(scene.balancer->ReadModels().size(), 1u);
+  scene.world.RunFor(70s);
+  EXPECT_TRUE(scene.balancer->ReadModels().empty());
+}
+
 }  // namespace
 }  // namespace tepal::lb

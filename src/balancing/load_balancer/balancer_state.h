@@ -33,12 +33,20 @@ struct EndpointReading {
   std::vector<double> history;  // Requests a second, one value a second, oldest first.
 };
 
+struct ModelReading {
+  ModelStatus status;
+  double rate_1s = 0;
+  double rate_10s = 0;
+  std::vector<double> history;
+};
+
 struct BalancerState {
   Instant now{};
   WallTime wall_now{};
   WallTime started{};
   std::string upstream;
 
+  uint64_t models = 0;                     // That are known.
   std::vector<EndpointReading> endpoints;  // In order of adding; removed ones last a while.
   uint64_t in_flight = 0;                  // With endpoints.
   uint64_t waiting = 0;                    // For an endpoint.

@@ -55,6 +55,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
     if (const auto soonest = Soonest(model, now);
         soonest.has_value() && *soonest > ToSeconds(asking.deadline - now)) {
       ++counters_.refused_late;
+      model_times_.CountRefused(model);
       return {Admission::kTooLate, {}, FromSeconds(*soonest)};
     }
   }
@@ -78,6 +79,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   }
   if (NowhereSoon(routed, now)) {
     ++counters_.model_nowhere;
+    model_times_.CountRefused(model);
     return {Admission::kModelNowhere, {}, {}};
   }
   WaitingLine::Entry entry;
@@ -92,6 +94,7 @@ Dispatcher::Admitted Dispatcher::Admit(const Asking& asking, Instant now) {
   entry.key = asking.key;
   if (!line_.PushBack(std::move(entry))) {
     ++counters_.refused;
+    model_times_.CountRefused(model);
     return {Admission::kFull, {}, {}};
   }
   CountAdmitted(asking);
@@ -240,6 +243,7 @@ Dispatcher::Grant Dispatcher::Take(Record& record, const TakeFor& what, Instant 
   if (what.work && what.model != 0) {
     grant.model = what.model;
     grant.alone_with_model = record.models.OnBegin(what.model, now);
+    model_times_.CountBegin(what.model);
     const auto time = model_times_.TryTime(what.model, expected, now);
     if (time.has_value() && what.sequence == 0) grant.rescue_after = *time;
   }
@@ -307,6 +311,7 @@ void Dispatcher::Poll(Instant now, Due& due) {
   while (const auto entry = line_.PopExpired(now)) {
     LeaveLine(*entry, now);
     if (entry->costs_token) budget_.OnRetryEnd();
+    model_times_.CountRefused(entry->model);
     if (entry->by_deadline) {
       ++counters_.dropped_late;
       due.too_late.push_back(entry->ticket);

@@ -196,6 +196,14 @@ class Dispatcher {
   // `status` with kAnswered.
   void Finish(const Grant& grant, TryEnd end, int status, Instant now, const TrySaid& said = {});
 
+  size_t models() const { return models_.last(); }
+  // Models with numbers from `first` on, at most `count` of them; empty when there are no more.
+  std::vector<ModelStatus> Models(ModelNumber first, size_t count, Instant now) const;
+  // Requests of each model so far, by number less 1: cheap enough to ask for every second.
+  std::vector<uint64_t> ModelRequests() const;
+  // Where one of them is, in order of adding.
+  std::vector<ModelAtEndpoint> ModelEndpoints(ModelNumber model, Instant now) const;
+
   // All the models that an endpoint has ready; nothing: it does not say any more.
   void OnListing(EndpointId id, const ServerLoad* listing, Instant now);
   // Whether a request for the model, refused as unknown where it has been, may find it elsewhere.

@@ -13,6 +13,14 @@ namespace {
 // need not be known to refuse nothing that could be answered.
 constexpr size_t kSoonestMax = 64;
 
+bool Has(const std::vector<bool>& listing, ModelNumber model) {
+  return listing.size() >= model && listing[model - 1];
+}
+
+std::optional<Duration> ToTime(std::optional<double> seconds) {
+  return seconds.has_value() ? std::optional(FromSeconds(*seconds)) : std::nullopt;
+}
+
 }  // namespace
 
 // Only whole answers say how fast an endpoint is: it refuses and fails in no time. A try that was
@@ -40,7 +48,8 @@ void Dispatcher::LearnModel(Record& record, const Grant& grant, TryEnd end, int 
   if (said.load != nullptr) {
     record.load.service.OnReport(*said.load, said.load->in_flight_all, record.load.in_flight, now);
   }
-  record.models.OnEnd(grant.model, grant.alone_with_model, latency, answered, said.load, now);
+  record.models.OnEnd(grant.model, {end, status, grant.alone_with_model, latency}, said.load, now);
+  model_times_.CountEnd(grant.model, end, status);
   if (said.model_unknown) models_.OnUnknown(grant.endpoint, said.model, now);
   if (!answered) return;
   const bool served = grant.model == 0 && end == TryEnd::kAnswered;
@@ -114,6 +123,56 @@ std::optional<double> Dispatcher::Soonest(ModelNumber model, Instant now) const 
 // Until when a request may wait in the line and still make its deadline.
 Instant Dispatcher::LatestStart(Instant deadline, ModelNumber model) const {
   return deadline == Instant::max() ? deadline : deadline - model_times_.Quickest(model);
+}
+
+// For people.
+
+std::vector<ModelStatus> Dispatcher::Models(ModelNumber first, size_t count, Instant now) const {
+  std::vector<ModelStatus> models;
+  for (ModelNumber number = first; number <= models_.last() && models.size() < count; ++number) {
+    ModelStatus& model = models.emplace_back();
+    model.number = number;
+    model.name = models_.Name(number);
+    model.counts = model_times_.counts(number);
+    model.refused = model_times_.refused(number);
+    model.waiting = line_.size_of(number);
+    model.soonest = ToTime(Soonest(number, now));
+    model.latency_p50 = model_times_.Quantile(number, 0.5, now);
+    model.latency_p99 = model_times_.Quantile(number, 0.99, now);
+  }
+  for (const auto& [id, record] : records_) {
+    if (record.status.state != EndpointState::kUp) continue;
+    const std::vector<bool>* listing = models_.Listing(id);
+    for (ModelStatus& model : models) {
+      if (listing == nullptr) ++model.silent;
+      if (listing != nullptr && Has(*listing, model.number)) ++model.ready;
+    }
+  }
+  return models;
+}
+
+std::vector<uint64_t> Dispatcher::ModelRequests() const {
+  std::vector<uint64_t> requests;
+  for (ModelNumber number = 1; number <= models_.last(); ++number) {
+    requests.push_back(model_times_.counts(number).requests);
+  }
+  return requests;
+}
+
+std::vector<ModelAtEndpoint> Dispatcher::ModelEndpoints(ModelNumber model, Instant now) const {
+  std::vector<ModelAtEndpoint> endpoints;
+  if (model == 0 || model > models_.last()) return endpoints;
+  for (const auto& [id, record] : records_) {
+    ModelAtEndpoint& at = endpoints.emplace_back();
+    at.endpoint = id;
+    if (const std::vector<bool>* listing = models_.Listing(id)) at.ready = Has(*listing, model);
+    at.refuses = models_.Refuses(id, model, now);
+    at.counts = record.models.counts(model);
+    at.soonest = ToTime(record.models.Soonest(model, now));
+  }
+  std::sort(endpoints.begin(), endpoints.end(),
+            [](const auto& a, const auto& b) { return a.endpoint < b.endpoint; });
+  return endpoints;
 }
 
 }  // namespace tepal::lb

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <vector>
+
 #include "balancing/load_balancer/balancer_state.h"
 #include "core/base/function.h"
 
@@ -25,6 +27,10 @@ class EndpointControl {
   virtual Status SetInFlightMax(EndpointId id, uint32_t in_flight_max) = 0;
 
   virtual BalancerState Read() = 0;
+  // What is known of its models: those that an endpoint has ready or that have had traffic within
+  // the minute. And where one of them is; empty for an unknown number.
+  virtual std::vector<ModelReading> ReadModels() = 0;
+  virtual std::vector<ModelAtEndpoint> ReadModelEndpoints(ModelNumber model) = 0;
 };
 
 }  // namespace tepal::lb

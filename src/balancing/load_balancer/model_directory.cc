@@ -62,16 +62,25 @@ bool ModelDirectory::LackedBySome(ModelNumber model) const {
   return known.listed_by > 0 && known.listed_by < listings_.size();
 }
 
-bool ModelDirectory::Lacks(EndpointId endpoint, ModelNumber model, Instant now) const {
-  if (model == 0) return false;
-  const Model& known = models_[model - 1];
-  for (const auto& [id, until] : known.unknown_to) {
+const std::vector<bool>* ModelDirectory::Listing(EndpointId endpoint) const {
+  const auto listing = listings_.find(endpoint);
+  return listing == listings_.end() ? nullptr : &listing->second;
+}
+
+bool ModelDirectory::Refuses(EndpointId endpoint, ModelNumber model, Instant now) const {
+  for (const auto& [id, until] : models_[model - 1].unknown_to) {
     if (id == endpoint && now < until) return true;
   }
-  if (known.listed_by == 0) return false;
-  const auto listing = listings_.find(endpoint);
-  if (listing == listings_.end()) return false;
-  return listing->second.size() < model || !listing->second[model - 1];
+  return false;
+}
+
+bool ModelDirectory::Lacks(EndpointId endpoint, ModelNumber model, Instant now) const {
+  if (model == 0) return false;
+  if (Refuses(endpoint, model, now)) return true;
+  if (models_[model - 1].listed_by == 0) return false;
+  const std::vector<bool>* listing = Listing(endpoint);
+  if (listing == nullptr) return false;
+  return listing->size() < model || !(*listing)[model - 1];
 }
 
 }  // namespace tepal::lb

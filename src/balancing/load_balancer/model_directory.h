@@ -45,10 +45,18 @@ class ModelDirectory {
   ModelNumber Find(std::string_view model) const;
   const std::string& Name(ModelNumber model) const { return models_[model - 1].name; }
 
+  // The last number that is given.
+  ModelNumber last() const { return static_cast<ModelNumber>(models_.size()); }
+
+  // What the endpoint lists, by number less 1 and as far as it goes; null: it has no listing.
+  const std::vector<bool>* Listing(EndpointId endpoint) const;
+
   // Some endpoint lists it.
   bool Listed(ModelNumber model) const { return model != 0 && models_[model - 1].listed_by > 0; }
   // Whether the model's requests may not go just anywhere. Cheap; Lacks says the rest.
   bool LackedBySome(ModelNumber model) const;
+  // It has just said that it does not know the model.
+  bool Refuses(EndpointId endpoint, ModelNumber model, Instant now) const;
   // Whether its requests must not go there.
   bool Lacks(EndpointId endpoint, ModelNumber model, Instant now) const;
 

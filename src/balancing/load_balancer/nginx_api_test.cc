@@ -55,6 +55,8 @@ class FakeControl final : public EndpointControl {
     state.responses = ClassesOf(state.codes);
     return state;
   }
+  std::vector<ModelReading> ReadModels() override { return {}; }
+  std::vector<ModelAtEndpoint> ReadModelEndpoints(ModelNumber) override { return {}; }
   Dispatcher& dispatcher() { return dispatcher_; }
 
  private:

@@ -1,6 +1,7 @@
 #include "balancing/load_balancer/pool.h"
 
 #include <algorithm>
+#include <iterator>
 #include <type_traits>
 #include <utility>
 
@@ -232,6 +233,7 @@ Pool::Reading Pool::Read(Instant now) {
   const Dispatcher& d = *state->dispatcher;
   Reading reading;
   reading.endpoints = d.Endpoints();
+  reading.models = d.models();
   reading.waiting = d.waiting();
   reading.oldest_wait = d.oldest_wait(now);
   reading.counters = d.counters();
@@ -241,6 +243,16 @@ Pool::Reading Pool::Read(Instant now) {
   reading.hedges = d.hedging().begun();
   reading.hedges_refused = d.hedging().refused();
   return reading;
+}
+
+std::vector<ModelStatus> Pool::ReadModels(Instant now) {
+  std::vector<ModelStatus> all;
+  for (size_t size = 0;; size = all.size()) {
+    const auto first = static_cast<ModelNumber>(size + 1);
+    std::vector<ModelStatus> some = state_.Lock()->dispatcher->Models(first, kModelsAtOnce, now);
+    std::move(some.begin(), some.end(), std::back_inserter(all));
+    if (some.size() < kModelsAtOnce) return all;
+  }
 }
 
 }  // namespace tepal::lb

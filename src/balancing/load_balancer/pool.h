@@ -81,6 +81,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   struct Reading {
     std::vector<Dispatcher::EndpointStatus> endpoints;
+    uint64_t models = 0;  // That are known.
     uint64_t waiting = 0;
     Duration oldest_wait{};
     Dispatcher::Counters counters;
@@ -92,7 +93,15 @@ class Pool : public std::enable_shared_from_this<Pool> {
   };
   Reading Read(Instant now);
 
+  // Every model; the lock is let go of after kModelsAtOnce of them.
+  std::vector<ModelStatus> ReadModels(Instant now);
+  std::vector<uint64_t> ReadModelRequests() { return state_.Lock()->dispatcher->ModelRequests(); }
+  std::vector<ModelAtEndpoint> ReadModelEndpoints(ModelNumber model, Instant now) {
+    return state_.Lock()->dispatcher->ModelEndpoints(model, now);
+  }
+
  private:
+  static constexpr size_t kModelsAtOnce = 64;
   static constexpr int kNumberBits = 48;
   static constexpr Ticket kNumberMask = (Ticket{1} << kNumberBits) - 1;
 

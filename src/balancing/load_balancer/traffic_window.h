@@ -14,23 +14,18 @@
 
 namespace tepal::lb {
 
-class TrafficWindow {
+class RateWindow {
  public:
-  using Counts = decltype(telemetry::LatencyHistogram().Read());
-
-  static constexpr Duration kQuantileWindow = 10s;
+  static constexpr Duration kSpanMax = 10s;
   static constexpr size_t kHistory = 60;  // Readings whose rates are kept.
 
-  // `requests` and `latency` as they are now.
-  void Add(Instant now, uint64_t requests, const Counts& latency);
+  // `requests` as they are now. False: no later than the last reading, and left out.
+  bool Add(Instant now, uint64_t requests);
 
   // Requests a second over the last `span`, or as much of it as there is; 0 without two readings.
   double Rate(Duration span) const;
   // How many came in that time.
   uint64_t Count(Duration span) const;
-
-  // Over kQuantileWindow; nothing when no request was answered in it.
-  std::optional<Duration> Quantile(double q) const;
 
   // Rates between readings, oldest first; at most kHistory.
   const std::deque<double>& history() const { return history_; }
@@ -39,13 +34,33 @@ class TrafficWindow {
   struct Reading {
     Instant when;
     uint64_t requests;
-    Counts latency;
   };
   // The newest reading that is at least `span` older than the last; the oldest if none is.
   const Reading& Before(Duration span) const;
 
   std::deque<Reading> readings_;
   std::deque<double> history_;
+};
+
+// With the quantiles.
+class TrafficWindow final : public RateWindow {
+ public:
+  using Counts = decltype(telemetry::LatencyHistogram().Read());
+
+  static constexpr Duration kQuantileWindow = kSpanMax;
+
+  // `requests` and `latency` as they are now.
+  void Add(Instant now, uint64_t requests, const Counts& latency);
+
+  // Over kQuantileWindow; nothing when no request was answered in it.
+  std::optional<Duration> Quantile(double q) const;
+
+ private:
+  struct Reading {
+    Instant when;
+    Counts latency;
+  };
+  std::deque<Reading> latencies_;  // The first is kQuantileWindow old, or as old as there is.
 };
 
 }  // namespace tepal::lb

@@ -50,6 +50,18 @@ std::optional<Duration> TryLimit::Usual(Instant now) const {
   return Knows(now) ? std::optional(usual_) : std::nullopt;
 }
 
+std::optional<Duration> TryLimit::Quantile(double q, Instant now) const {
+  const auto recent = [now](const Window& window) {
+    return window.answers > 0 && now - window.began < 2 * Duration(kWindow);
+  };
+  if (!recent(now_)) return std::nullopt;
+  Counts counts = now_.counts;
+  if (recent(before_)) {
+    for (size_t i = 0; i < counts.size(); ++i) counts[i] += before_.counts[i];
+  }
+  return std::chrono::microseconds(telemetry::LatencyHistogram::QuantileOf(counts, q));
+}
+
 std::optional<Duration> TryLimit::Limit(double expected, Instant now) const {
   if (!Knows(now)) return std::nullopt;
   const Duration usual = std::max<Duration>(quantile_, FromSeconds(std::min(expected, 3600.0)));

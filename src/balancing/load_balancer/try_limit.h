@@ -38,6 +38,8 @@ class TryLimit {
 
   // Within which that share of the answers has come. Nothing is said as above.
   std::optional<Duration> Usual(Instant now) const;
+  // Of what was answered in the last one to two windows; nothing when nothing was.
+  std::optional<Duration> Quantile(double q, Instant now) const;
 
  private:
   using Counts = std::array<uint64_t, telemetry::LatencyHistogram::kBuckets>;

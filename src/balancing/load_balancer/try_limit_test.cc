@@ -65,5 +65,20 @@ TEST(TryLimitTest, WhatIsOldIsForgotten) {
   EXPECT_EQ(limit.Limit(0, now), Duration(TryLimit::kTryTimeMin));
 }
 
+TEST(TryLimitTest, QuantilesAreOfWhatIsRecent) {
+  TryLimit limit;
+  EXPECT_EQ(limit.Quantile(0.5, Instant(5s)), std::nullopt);
+  Instant now = Feed(limit, 10ms, 98, Instant(5s));
+  now = Feed(limit, 2s, 2, now);
+  EXPECT_NEAR(ToMilliseconds(limit.Quantile(0.5, now).value()), 10, 1);
+  EXPECT_NEAR(ToMilliseconds(limit.Quantile(0.99, now).value()), 2000, 140);
+  // In the next window both count, in the one after it the first does not.
+  now = Feed(limit, 100ms, 100, now + Duration(TryLimit::kWindow));
+  EXPECT_NEAR(ToMilliseconds(limit.Quantile(0.25, now).value()), 10, 1);
+  now = Feed(limit, 100ms, 1, now + Duration(TryLimit::kWindow));
+  EXPECT_NEAR(ToMilliseconds(limit.Quantile(0.01, now).value()), 100, 7);
+  EXPECT_EQ(limit.Quantile(0.5, now + 2 * Duration(TryLimit::kWindow)), std::nullopt);
+}
+
 }  // namespace
 }  // namespace tepal::lb

@@ -21,6 +21,8 @@ void WaitingLine::Index(Line::iterator entry) {
   by_deadline_.emplace(entry->deadline, entry->ticket);
   if (!entry->tried.empty()) by_avoidance_.emplace(entry->avoid_until, entry->ticket);
   since_.insert(entry->since);
+  if (by_model_.size() <= entry->model) by_model_.resize(entry->model + size_t{1});
+  ++by_model_[entry->model];
 }
 
 WaitingLine::Line::iterator WaitingLine::Erase(Line::iterator entry) {
@@ -28,6 +30,7 @@ WaitingLine::Line::iterator WaitingLine::Erase(Line::iterator entry) {
   by_deadline_.erase({entry->deadline, entry->ticket});
   by_avoidance_.erase({entry->avoid_until, entry->ticket});
   since_.erase(since_.find(entry->since));
+  --by_model_[entry->model];
   return line_.erase(entry);
 }
 

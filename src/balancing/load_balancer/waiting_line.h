@@ -69,6 +69,11 @@ class WaitingLine {
   uint32_t size_max() const { return size_max_; }
   void set_size_max(uint32_t size_max) { size_max_ = size_max; }  // Who waits stays.
 
+  // Of them, for the model.
+  size_t size_of(ModelNumber model) const {
+    return model < by_model_.size() ? by_model_[model] : 0;
+  }
+
   // How long the one that has waited longest has waited.
   Duration OldestAge(Instant now) const;
 
@@ -86,6 +91,7 @@ class WaitingLine {
   std::set<std::pair<Instant, Ticket>> by_deadline_;
   std::set<std::pair<Instant, Ticket>> by_avoidance_;
   std::multiset<Instant> since_;
+  std::vector<uint32_t> by_model_;  // How many, by number.
 };
 
 }  // namespace tepal::lb

@@ -81,5 +81,23 @@ TEST(WaitingLineTest, EndOfAnAvoidanceIsADeadline) {
   EXPECT_EQ(line.NextDeadline(kStart + 25ms), kStart + 30s);
 }
 
+TEST(WaitingLineTest, CountsByModel) {
+  WaitingLine line(10);
+  for (Ticket ticket = 1; ticket <= 5; ++ticket) {
+    WaitingLine::Entry entry = Waiting(ticket, kStart, ticket == 5 ? 1s : 30s);
+    entry.model = ticket == 1 ? 0 : ticket == 2 ? 7 : 3;
+    EXPECT_TRUE(line.PushBack(std::move(entry)));
+  }
+  EXPECT_EQ(line.size_of(3), 3u);
+  EXPECT_EQ(line.size_of(7), 1u);
+  EXPECT_EQ(line.size_of(8), 0u);
+  EXPECT_TRUE(line.Remove(2).has_value());
+  EXPECT_EQ(line.size_of(7), 0u);
+  EXPECT_TRUE(line.PopExpired(kStart + 2s).has_value());
+  EXPECT_EQ(line.size_of(3), 2u);
+  line.Walk([](const WaitingLine::Entry&) { return WaitingLine::Step::kLeave; });
+  EXPECT_EQ(line.size_of(3), 0u);
+}
+
 }  // namespace
 }  // namespace tepal::lb

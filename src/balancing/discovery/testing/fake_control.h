@@ -45,6 +45,8 @@ class FakeControl final : public lb::EndpointControl {
     state.endpoints = endpoints_;
     return state;
   }
+  std::vector<lb::ModelReading> ReadModels() override { return {}; }
+  std::vector<lb::ModelAtEndpoint> ReadModelEndpoints(lb::ModelNumber) override { return {}; }
 
   // "1 2*3 4!": ports, weights but for 1, and who is down.
   std::string Listed() const {
