@@ -38,7 +38,9 @@ class Browser:
         self.unread, self.last, self.session = b"", 0, None
         page = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
-        self.call("Page.enable")
+        self.complaints = []  # Of the page: exceptions, and what its policy has refused.
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(domain + ".enable")
 
     def message(self):
         while b"\0" not in self.unread:
@@ -48,7 +50,11 @@ class Browser:
                 raise RuntimeError("the browser has gone" if ready else f"the browser said nothing for {SECONDS_MAX} s")
             self.unread += piece
         text, self.unread = self.unread.split(b"\0", 1)
-        return json.loads(text)
+        message = json.loads(text)
+        entry = message.get("params", {}).get("entry", {})
+        if message.get("method") == "Runtime.exceptionThrown" or (entry.get("level") == "error" and entry["source"] != "network"):
+            self.complaints.append(message["params"])
+        return message
 
     def call(self, method, **parameters):
         self.last += 1
@@ -75,6 +81,16 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
         return answer["result"].get("value")
+
+    def key(self, key, code, text=None):
+        more = {"text": text} if text else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code, **more)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
+
+    def show_as(self, width, height, scheme):
+        """On a screen of that size, of somebody who likes it `light` or `dark`."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def close(self):
         os.close(self.requests)

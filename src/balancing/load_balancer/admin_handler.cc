@@ -18,6 +18,11 @@ namespace {
 
 constexpr uint64_t kBodyBytesMax = 64 * 1024;
 
+// The page takes nothing from elsewhere, sends nothing elsewhere and is shown in no frame.
+constexpr std::string_view kContentPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 AdminAnswer Text(int status, std::string_view type, std::string body) {
   AdminAnswer answer;
   answer.status = status;
@@ -39,6 +44,7 @@ struct Asked {
   std::string query;
   std::string id;
   std::string caller;
+  AdminAccess::Role role = AdminAccess::Role::kNone;
 };
 
 bool Writes(const Asked& asked) { return asked.method != "GET" && asked.method != "HEAD"; }
@@ -57,22 +63,55 @@ AdminAnswer ReloadAnswer(const AdminSubject& subject, const Result<std::string>&
   return Text(200, "application/json", out.Take());
 }
 
-AdminAnswer Page(AdminSubject& subject, std::string_view path) {
+// Why the caller may change nothing; empty: it may.
+std::string_view WhyNoWrite(const AdminSubject& subject, AdminAccess::Role role) {
+  if (!subject.writable) return "writing is not allowed";
+  return role == AdminAccess::Role::kWrite ? "" : "the token's role is read";
+}
+
+std::string_view TypeOf(std::string_view path) {
+  if (path.ends_with(".css")) return "text/css; charset=utf-8";
+  if (path.ends_with(".js")) return "text/javascript; charset=utf-8";
+  return "text/html; charset=utf-8";
+}
+
+// "/api/tepal/pools/{upstream}/models[/{number}]".
+AdminAnswer Models(AdminSubject& subject, std::string_view path) {
+  const std::vector<std::string_view> parts = Split(path, '/');
+  const bool known = (parts.size() == 6 || parts.size() == 7) && parts[5] == "models";
+  const AdminPool* pool = known ? subject.Find(parts[4]) : nullptr;
+  if (pool == nullptr) return Error(404, Concat("there is no ", path));
+  if (parts.size() == 6) {
+    return Text(200, "application/json", ModelsJson(pool->name, pool->control->ReadModels()));
+  }
+  const auto number = ParseNumber<ModelNumber>(parts[6]);
+  if (!number.has_value()) {
+    return Error(400, Concat("model '", parts[6], "', expected its number in the list of models"));
+  }
+  return Text(200, "application/json",
+              ModelEndpointsJson(*number, pool->control->ReadModelEndpoints(*number)));
+}
+
+AdminAnswer Page(AdminSubject& subject, const Asked& asked) {
+  const std::string_view path = asked.path;
   if (path == "/") {
     AdminAnswer answer = Text(302, "text/plain", "");
     answer.location = "/dashboard.html";
     return answer;
   }
-  if (path == "/dashboard.html") {
-    return Text(200, "text/html; charset=utf-8", std::string(DashboardPage()));
+  if (const std::string_view* file = FindDashboardFile(path)) {
+    return Text(200, TypeOf(path), std::string(*file));
   }
   if (path == "/metrics") {
     return Text(200, "text/plain; version=0.0.4; charset=utf-8", subject.metrics.Text());
   }
   const std::string extra = subject.extra_state ? subject.extra_state() : std::string();
   if (path == "/api/tepal/pools") {
-    return Text(200, "application/json", PoolsJson(subject.Read(), extra));
+    const CallerRights caller{asked.caller, std::string(WhyNoWrite(subject, asked.role))};
+    return Text(200, "application/json",
+                PoolsJson(subject.Read(), extra, subject.identity, caller));
   }
+  if (path.starts_with("/api/tepal/pools/")) return Models(subject, path);
   if (path == "/api/tepal/state" && !subject.pools.empty()) {
     return Text(200, "application/json", StateJson(subject.pools[0].control->Read(), extra));
   }
@@ -81,7 +120,7 @@ AdminAnswer Page(AdminSubject& subject, std::string_view path) {
 }
 
 // The page itself says nothing of the balancer.
-bool IsPublic(std::string_view path) { return path == "/" || path == "/dashboard.html"; }
+bool IsPublic(std::string_view path) { return path == "/" || FindDashboardFile(path) != nullptr; }
 
 // Why the caller may not have it; 200 when it may.
 AdminAnswer CheckAccess(const AdminSubject& subject, const Asked& asked, AdminAccess::Role role) {
@@ -113,7 +152,7 @@ AdminAnswer Answer(AdminSubject& subject, const Asked& asked, std::string_view b
   if (asked.method != "GET" && asked.method != "HEAD") {
     return Error(405, Concat(asked.method, " is not supported"));
   }
-  return Page(subject, path);
+  return Page(subject, asked);
 }
 
 std::string QueryOf(const std::string& target) {
@@ -126,6 +165,8 @@ void Send(http::ResponseSender& sender, AdminAnswer answer) {
   head.status = answer.status;
   head.headers.Add("content-type", answer.content_type);
   head.headers.Add("cache-control", "no-store");
+  head.headers.Add("content-security-policy", kContentPolicy);
+  head.headers.Add("x-content-type-options", "nosniff");
   if (!answer.location.empty()) head.headers.Add("location", answer.location);
   if (answer.status == 401) head.headers.Add("www-authenticate", "Bearer");
   BufferList body;
@@ -149,8 +190,10 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
   const AdminAccess::Caller caller = FindCaller(
       subject_.access, subject_.certificates, head.headers.Get("authorization").value_or(""),
       peer_.has_value() ? &*peer_ : nullptr, loop_.WallNow());
-  const Asked asked{head.method, std::string(head.path()), QueryOf(head.target),
-                    std::string(head.headers.Get("x-request-id").value_or("")), caller.name};
+  const Asked asked{
+      head.method,          std::string(head.path()),
+      QueryOf(head.target), std::string(head.headers.Get("x-request-id").value_or("")),
+      caller.name,          caller.role};
   AdminAnswer refusal = CheckAccess(subject_, asked, caller.role);
   // Pages of other sites can send simple requests here, but not with this type.
   const bool is_json =

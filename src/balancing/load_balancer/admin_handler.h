@@ -1,10 +1,11 @@
 // The admin server's routes.
 //
 //   GET  /                        302 to /dashboard.html
-//   GET  /dashboard.html          the live page (web/dashboard.html)
+//   GET  /dashboard.html          the live page, and its other files (web/)
 //   GET  /metrics                 Prometheus text
 //   GET  /api/tepal/state         all about the first pool, as one JSON object
 //   GET  /api/tepal/pools         the same of every pool: what the dashboard shows
+//   GET  /api/tepal/pools/{upstream}/models[/{number}]  its models; the endpoints of one
 //   POST /api/tepal/reload        reads the configuration again; 409 where there is none
 //   GET  /api/9/…                 NGINX Plus API, versions 6 to 9: see nginx_api.h
 //   POST, PATCH, DELETE /api/9/http/upstreams/{upstream}/servers[/{id}]

@@ -13,6 +13,7 @@
 #include "balancing/load_balancer/admin_access.h"
 #include "balancing/load_balancer/certificate_roles.h"
 #include "balancing/load_balancer/endpoint_control.h"
+#include "balancing/load_balancer/state_json.h"
 #include "core/telemetry/metrics.h"
 
 namespace tepal::lb {
@@ -41,6 +42,7 @@ struct AdminSubject {
   // Reads the configuration again and says later, on the control loop, what was applied or why
   // nothing was; null where there is no configuration to read.
   Function<void(Function<void(Result<std::string>)>)> reload;
+  BalancerIdentity identity;
   AdminAccess access;                            // Who may read and change, by token,
   std::optional<CertificateRoles> certificates;  // and by certificate; absent: none is asked for.
   bool writable = true;                          // Whether the API may change anything.

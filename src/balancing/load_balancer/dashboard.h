@@ -1,4 +1,4 @@
-// The dashboard's page, built into the program from web/dashboard.html.
+// The dashboard's files, built into the program from web/.
 
 #pragma once
 
@@ -6,6 +6,7 @@
 
 namespace tepal::lb {
 
-std::string_view DashboardPage();
+// What is served at "/dashboard.html", "/dashboard.css", …; null for any other path.
+const std::string_view* FindDashboardFile(std::string_view path);
 
 }  // namespace tepal::lb

@@ -324,7 +324,7 @@ TEST_F(NginxApiTest, OwnStateIsJson) {
   EXPECT_EQ(Number(*state, "extra.desired"), 3);
   EXPECT_TRUE(At(*state, "latency_p50_ms").is_null());
   EXPECT_TRUE(json::Parse(StateJson(control_.Read(), "")).ok());
-  const auto pools = json::Parse(PoolsJson(subject_.Read(), ""));
+  const auto pools = json::Parse(PoolsJson(subject_.Read(), "", {}, {}));
   ASSERT_TRUE(pools.ok());
   EXPECT_EQ(At(*pools, "pools").AsArray()->size(), 2u);
   EXPECT_TRUE(At(*pools, "extra").is_null());

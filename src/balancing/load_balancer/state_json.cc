@@ -91,6 +91,7 @@ void WritePool(json::Writer& out, const BalancerState& state) {
   out.Key("accepted").Uint(state.connections_accepted);
   out.Key("refused").Uint(state.connections_refused).EndObject();
   WriteQueue(out, state);
+  out.Key("models").Uint(state.models);
   out.Key("endpoints").BeginArray();
   for (const EndpointReading& endpoint : state.endpoints) WriteEndpoint(out, state, endpoint);
   out.EndArray();
@@ -105,6 +106,27 @@ void WriteExtra(json::Writer& out, std::string_view extra) {
   }
 }
 
+void WriteCounts(json::Writer& out, const ModelCounts& counts) {
+  out.Key("requests").Uint(counts.requests).Key("in_flight").Uint(counts.in_flight);
+  WriteClasses(out, counts.responses);
+  out.Key("failures").Uint(counts.failures);
+}
+
+void WriteModel(json::Writer& out, const ModelReading& reading) {
+  const ModelStatus& model = reading.status;
+  out.BeginObject();
+  out.Key("number").Uint(model.number).Key("name").String(model.name);
+  out.Key("ready").Uint(model.ready).Key("silent").Uint(model.silent);
+  WriteCounts(out, model.counts);
+  out.Key("refused").Uint(model.refused).Key("waiting").Uint(model.waiting);
+  out.Key("rate_1s").Double(reading.rate_1s).Key("rate_10s").Double(reading.rate_10s);
+  WriteTime(out, "expected_ms", model.soonest);
+  WriteTime(out, "latency_p50_ms", model.latency_p50);
+  WriteTime(out, "latency_p99_ms", model.latency_p99);
+  WriteHistory(out, reading.history);
+  out.EndObject();
+}
+
 }  // namespace
 
 std::string StateJson(const BalancerState& state, std::string_view extra) {
@@ -116,7 +138,8 @@ std::string StateJson(const BalancerState& state, std::string_view extra) {
   return out.Take();
 }
 
-std::string PoolsJson(const std::vector<BalancerState>& pools, std::string_view extra) {
+std::string PoolsJson(const std::vector<BalancerState>& pools, std::string_view extra,
+                      const BalancerIdentity& balancer, const CallerRights& caller) {
   json::Writer out;
   out.BeginObject().Key("pools").BeginArray();
   for (const BalancerState& pool : pools) {
@@ -126,7 +149,35 @@ std::string PoolsJson(const std::vector<BalancerState>& pools, std::string_view 
   }
   out.EndArray();
   WriteExtra(out, extra);
+  out.Key("balancer").BeginObject().Key("name").String(balancer.name);
+  out.Key("instance").String(balancer.instance).Key("fleet").Bool(balancer.fleet).EndObject();
+  out.Key("caller").BeginObject().Key("name").String(caller.name);
+  out.Key("may_write").Bool(caller.refusal.empty());
+  out.Key("refusal").String(caller.refusal).EndObject();
   out.EndObject();
+  return out.Take();
+}
+
+std::string ModelsJson(std::string_view upstream, const std::vector<ModelReading>& models) {
+  json::Writer out;
+  out.BeginObject().Key("upstream").String(upstream).Key("models").BeginArray();
+  for (const ModelReading& model : models) WriteModel(out, model);
+  out.EndArray().EndObject();
+  return out.Take();
+}
+
+std::string ModelEndpointsJson(ModelNumber model, const std::vector<ModelAtEndpoint>& endpoints) {
+  json::Writer out;
+  out.BeginObject().Key("number").Uint(model).Key("endpoints").BeginArray();
+  for (const ModelAtEndpoint& at : endpoints) {
+    out.BeginObject().Key("id").Uint(at.endpoint).Key("ready");
+    at.ready.has_value() ? out.Bool(*at.ready) : out.Null();
+    out.Key("refuses").Bool(at.refuses);
+    WriteCounts(out, at.counts);
+    WriteTime(out, "expected_ms", at.soonest);
+    out.EndObject();
+  }
+  out.EndArray().EndObject();
   return out.Take();
 }
 
