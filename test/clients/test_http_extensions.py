@@ -21,6 +21,17 @@ CONFIG = json.dumps({"backend": "identity", "max_batch_size": 8,
                      "output": [{"name": "OUTPUT0", "data_type": "TYPE_FP32", "dims": [-1], "label_filename": "labels.txt"}]})
 
 
+def frame(kind, flags, payload):
+    """Of stream 1, but for SETTINGS."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, 0 if kind == 4 else 1) + payload
+
+
+def http2_request(path, body):
+    fields = {":method": "POST", ":scheme": "http", ":authority": "x", ":path": path, "content-length": str(len(body))}
+    block = b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in fields.items())
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b"") + frame(1, 4, block) + frame(0, 1, body)
+
+
 def ask(address, path, body=None, headers=None):
     with urllib.request.urlopen(urllib.request.Request(f"http://{address}{path}", body, headers or {}), timeout=20) as answer:
         return answer.headers, answer.read()
@@ -78,7 +89,7 @@ class Extensions(unittest.TestCase):
         _, page = ask(self.server.metrics, "/metrics")
         return int(re.search(rb'nv_inference_request_failure\{model="slow",reason="CANCELED",version="1"\} (\d+)', page).group(1))
 
-    def drop(self, how):
+    def drop(self, how, of_second=None):
         """Two requests for a model that takes one at a time; the client of the one that waits goes away."""
         before = self.cancelled()
         request = f"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
@@ -86,13 +97,14 @@ class Extensions(unittest.TestCase):
         first.sendall(request)
         self.server.wait_until(lambda: b'tepal_inference_in_flight{model="slow",version="1"} 1' in ask(self.server.metrics, "/metrics")[1], "the first is in")
         second = self.server.connect()
-        second.sendall(request)
+        second.sendall(of_second or request)
         self.server.wait_until(lambda: b'nv_inference_pending_request_count{model="slow",version="1"} 1' in ask(self.server.metrics, "/metrics")[1],
                                "the second waits")
         how(second)
         self.server.wait_until(lambda: self.cancelled() == before + 1, "the request is cancelled", limit_s=1.2)
         self.assertTrue(first.recv(100).startswith(b"HTTP/1.1 200 "))
         first.close()
+        second.close()
 
     def test_a_client_that_resets_cancels_its_request(self):
         def reset(connection):
@@ -102,6 +114,10 @@ class Extensions(unittest.TestCase):
 
     def test_a_client_that_closes_cancels_its_request(self):
         self.drop(lambda connection: connection.close())
+
+    def test_a_stream_that_is_reset_cancels_its_request(self):
+        cancel = struct.pack(">I", 8)
+        self.drop(lambda connection: connection.sendall(frame(3, 0, cancel)), http2_request("/v2/models/slow/infer", BODY))
 
     def test_a_client_that_has_only_finished_sending_is_answered(self):
         connection = self.server.connect()
