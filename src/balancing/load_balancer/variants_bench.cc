@@ -1,10 +1,11 @@
-// Ways of choosing that we do not have, beside the one we have (least_wait with load reports), on
-// the same simulated arrivals: Prequal's hot-cold rule over reused probes, filling open batches
-// below the knee, and hedging within a budget with the loser cancelled. docs/decisions/0004 says
-// what came out.
+// Ways of choosing that we do not have, beside those we have, on the same simulated arrivals:
+// Prequal's hot-cold rule over reused probes, and filling open batches below the knee, beside the
+// dispatcher's least_wait with load reports, alone and with hedging. docs/decisions/0004 says what
+// came out.
 //
 // Seven slots of speeds 3:2:1:1:1:1:1, three balancers that share the arrivals; each knows what it
-// has sent and what it is told.
+// has sent and what it is told. Of two tries the one that lost leaves its queue; one that runs,
+// runs, and its balancer has forgotten it.
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "balancing/load_balancer/choice.h"
+#include "balancing/load_balancer/dispatcher.h"
 
 namespace tepal::lb {
 namespace {
@@ -38,14 +40,19 @@ struct Outcome {
   double p50 = 0, p99 = 0, p999 = 0, batch = 0, extra = 0;
 };
 
+struct Sent;
 struct Job {
   double since = 0;
   size_t balancer = 0;
   bool answered = false;
+  std::vector<std::shared_ptr<Sent>> tries;
 };
 struct Sent {
   std::shared_ptr<Job> job;
-  bool alone = false, cancelled = false;
+  size_t slot = 0;
+  bool alone = false;       // For ways that choose by themselves;
+  Dispatcher::Grant grant;  // for a dispatcher.
+  bool left = false;        // The balancer waits for it no more.
   double at = 0;
 };
 struct Slot {
@@ -60,10 +67,10 @@ struct Probe {
   int uses;
 };
 struct Balancer {
+  std::unique_ptr<Dispatcher> dispatcher;  // Or it chooses by itself:
   std::vector<Candidate> seen = std::vector<Candidate>(kSpeeds.size());
   std::deque<Probe> probes;
   std::deque<double> rifs;
-  double hedge_tokens = 5;
 };
 
 class Sim {
@@ -75,6 +82,7 @@ class Sim {
                    (world.fixed + world.per_row * static_cast<double>(world.batch_max));
     }
     if (world.stalls > 0) capacity_ /= 1 + 9 * world.stalls;
+    if (world.way == Way::kLeastWait || world.way == Way::kHedge) MakeDispatchers();
   }
 
   Outcome Run() {
@@ -103,6 +111,16 @@ class Sim {
       return at != other.at ? at > other.at : order > other.order;
     }
   };
+  void MakeDispatchers() {
+    Dispatcher::Options options;
+    options.policy = ChoicePolicy::kLeastWait;
+    options.health.enabled = false;
+    if (world_.way == Way::kHedge) options.hedging.quantile = 0.95;
+    for (Balancer& balancer : balancers_) {
+      balancer.dispatcher = std::make_unique<Dispatcher>(options, random_);
+      for (size_t i = 0; i < slots_.size(); ++i) (void)balancer.dispatcher->Add({}, Time());
+    }
+  }
   void At(double after, std::function<void()> run) {
     events_.push({now_ + after, ++order_, std::move(run)});
   }
@@ -115,36 +133,22 @@ class Sim {
     job->since = now_;
     job->balancer = random_.Below(kBalancers);
     Balancer& balancer = balancers_[job->balancer];
-    if (world_.way == Way::kPrequal) SendProbes(job->balancer);
-    const size_t slot = ChooseSlot(balancer);
-    const auto first = Send(job, slot);
-    if (world_.way != Way::kHedge) return;
-    balancer.hedge_tokens = std::min(50.0, balancer.hedge_tokens + 0.05);
-    At(HedgeAfter(), [this, job, slot, first] { Hedge(job, slot, first); });
-  }
-
-  // The 95th percentile of late.
-  double HedgeAfter() {
-    if (recent_.size() < 200) return 1e9;
-    if (hedge_age_++ % 200 == 0) {
-      std::vector<double> sorted(recent_.begin(), recent_.end());
-      std::sort(sorted.begin(), sorted.end());
-      hedge_after_ = sorted[sorted.size() * 95 / 100];
+    if (balancer.dispatcher == nullptr) {
+      if (world_.way == Way::kPrequal) SendProbes(job->balancer);
+      Send(job, ChooseSlot(balancer), {});
+      return;
     }
-    return hedge_after_;
+    const auto ticket = static_cast<Ticket>(arrived_);
+    const auto grant = balancer.dispatcher->Admit({.ticket = ticket, .model = "m"}, Time()).grant;
+    Send(job, grant.endpoint - 1, grant);
+    if (grant.hedge_after > 0ns) At(ToSeconds(grant.hedge_after), [this, job] { Hedge(job); });
   }
 
-  void Hedge(const std::shared_ptr<Job>& job, size_t slot, const std::shared_ptr<Sent>& first) {
-    Balancer& balancer = balancers_[job->balancer];
-    if (job->answered || balancer.hedge_tokens < 1) return;
-    balancer.hedge_tokens -= 1;
-    // Elsewhere: as if that slot were full.
-    const Candidate kept = balancer.seen[slot];
-    balancer.seen[slot].in_flight += 1'000'000;
-    const size_t other = ChooseSlot(balancer);
-    balancer.seen[slot] = kept;
-    const auto second = Send(job, other);
-    pairs_.push_back({first, slot, second, other});
+  void Hedge(const std::shared_ptr<Job>& job) {
+    if (job->answered) return;
+    const Dispatcher::Grant& first = job->tries[0]->grant;
+    const auto grant = balancers_[job->balancer].dispatcher->Hedge(first, {first.endpoint}, Time());
+    if (grant.has_value()) Send(job, grant->endpoint - 1, *grant);
   }
 
   size_t ChooseSlot(Balancer& balancer) {
@@ -153,7 +157,7 @@ class Sim {
       if (const auto open = ChooseOpenBatch(balancer)) return *open;
     }
     return Choose(ChoicePolicy::kLeastWait, balancer.seen, random_,
-                  {.now = Time(), .usual = 0.014});
+                  {.now = Time(), .usual = 0.014});  // Of kFill.
   }
 
   // Below the knee: the fullest batch that is still collected, where that costs little wait.
@@ -212,17 +216,22 @@ class Sim {
     return slot;
   }
 
-  std::shared_ptr<Sent> Send(const std::shared_ptr<Job>& job, size_t index) {
-    Candidate& seen = balancers_[job->balancer].seen[index];
+  void Send(const std::shared_ptr<Job>& job, size_t index, const Dispatcher::Grant& grant) {
     auto sent = std::make_shared<Sent>();
     sent->job = job;
+    sent->slot = index;
     sent->at = now_;
-    sent->alone = seen.service.OnBegin(Time());
-    ++seen.in_flight;
-    seen.turns += 1;
+    sent->grant = grant;
+    Balancer& balancer = balancers_[job->balancer];
+    if (balancer.dispatcher == nullptr) {
+      Candidate& seen = balancer.seen[index];
+      sent->alone = seen.service.OnBegin(Time());
+      ++seen.in_flight;
+      seen.turns += 1;
+    }
+    job->tries.push_back(sent);
     slots_[index].queue.push_back(sent);
     if (slots_[index].running.empty()) Start(index);
-    return sent;
   }
 
   void Start(size_t index) {
@@ -244,52 +253,43 @@ class Sim {
 
   void End(size_t index) {
     Slot& slot = slots_[index];
-    const auto done = std::exchange(slot.running, {});
-    for (const auto& sent : done) {
-      Job& job = *sent->job;
-      Candidate& seen = balancers_[job.balancer].seen[index];
-      --seen.in_flight;
-      seen.service.OnEnd(sent->alone, FromSeconds(now_ - sent->at), true, Time());
-      ModelLoad load;
-      load.each = FromSeconds(slot.each);
-      load.in_flight_all = slot.queue.size();
-      seen.service.OnReport(load, load.in_flight_all, seen.in_flight, Time());
+    for (const auto& sent : std::exchange(slot.running, {})) {
       slot.latency += (now_ - sent->at - slot.latency) / 16;
-      if (std::exchange(job.answered, true)) continue;
+      if (sent->left) continue;
+      Leave(*sent, TryEnd::kAnswered);
+      Job& job = *sent->job;
+      job.answered = true;
       taken_.push_back(now_ - job.since);
-      recent_.push_back(now_ - job.since);
-      if (recent_.size() > 2000) recent_.pop_front();
-      CancelLosers(sent);
+      for (const auto& loser : job.tries) CancelLoser(loser);
+      job.tries.clear();
     }
     Start(index);
   }
 
-  struct Pair {
-    std::shared_ptr<Sent> first;
-    size_t first_at;
-    std::shared_ptr<Sent> second;
-    size_t second_at;
-  };
-  // One that is queued leaves its queue; one that runs, runs.
-  void CancelLosers(const std::shared_ptr<Sent>& winner) {
-    for (size_t i = 0; i < pairs_.size(); ++i) {
-      const Pair pair = pairs_[i];
-      if (pair.first != winner && pair.second != winner) continue;
-      const bool first_won = pair.first == winner;
-      const auto& loser = first_won ? pair.second : pair.first;
-      const size_t at = first_won ? pair.second_at : pair.first_at;
-      auto& queue = slots_[at].queue;
-      const auto found = std::find(queue.begin(), queue.end(), loser);
-      if (found != queue.end()) {
-        queue.erase(found);
-        Candidate& seen = balancers_[loser->job->balancer].seen[at];
-        --seen.in_flight;
-        seen.service.OnEnd(loser->alone, 0ns, false, Time());
-      }
-      pairs_[i] = pairs_.back();
-      pairs_.pop_back();
+  // The balancer hears of its end, or ends it.
+  void Leave(Sent& sent, TryEnd end) {
+    sent.left = true;
+    const Slot& slot = slots_[sent.slot];
+    ModelLoad load;
+    load.each = FromSeconds(slot.each);
+    load.in_flight_all = load.in_flight = slot.queue.size();
+    Balancer& balancer = balancers_[sent.job->balancer];
+    if (balancer.dispatcher != nullptr) {
+      const bool answered = end == TryEnd::kAnswered;
+      balancer.dispatcher->Finish(sent.grant, end, answered ? 200 : 0, Time(),
+                                  {.load = answered ? &load : nullptr, .model = "m"});
       return;
     }
+    Candidate& seen = balancer.seen[sent.slot];
+    --seen.in_flight;
+    seen.service.OnEnd(sent.alone, FromSeconds(now_ - sent.at), true, Time());
+    seen.service.OnReport(load, load.in_flight_all, seen.in_flight, Time());
+  }
+
+  void CancelLoser(const std::shared_ptr<Sent>& loser) {
+    if (loser->left) return;
+    Leave(*loser, loser->grant.hedge ? TryEnd::kCancelled : TryEnd::kOutrun);
+    std::erase(slots_[loser->slot].queue, loser);
   }
 
   const World world_;
@@ -301,11 +301,7 @@ class Sim {
   int arrived_ = 0;
   std::vector<Slot> slots_;
   std::vector<Balancer> balancers_;
-  std::vector<Pair> pairs_;
   std::vector<double> taken_;
-  std::deque<double> recent_;
-  double hedge_after_ = 1e9;
-  int hedge_age_ = 0;
   double rows_ = 0, batches_ = 0;
 };
 
