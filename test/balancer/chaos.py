@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Seven real servers behind `tepal balance` that are killed, frozen, rolled, drained and replaced under load: no request fails.
 
-    chaos.py [--rounds N] [--requests N] [--frozen-seconds N] [--seed N]
+    chaos.py [--rounds N] [--requests N] [--frozen-seconds N] [--seed N] [--hedge-after p95]
 
 Two balancers, one for HTTP and one for gRPC, over the same servers. wrk and h2load make load; tritonclient's two clients and a Go
 program (grpc-go, unary calls and streams on one channel) check that every answer is the right one. None of them sends anything
@@ -80,7 +80,7 @@ class Balancer:
 
 
 class Fleet:
-    def __init__(self):
+    def __init__(self, hedge_after):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         (self.path / "models/echo/1").mkdir(parents=True)
@@ -94,9 +94,10 @@ class Fleet:
             self.start(server)
         for server in self.servers:
             wait_for(f"http://127.0.0.1:{server['http']}/v2/health/ready", server["process"])
-        self.balancers = [Balancer(self, lambda server: server["http"], []),
-                          Balancer(self, lambda server: server["grpc"], ["--health-type=kserve"]),
-                          Balancer(self, lambda server: server["http"], [])]
+        hedging = f"--hedge-after={hedge_after}"
+        self.balancers = [Balancer(self, lambda server: server["http"], [hedging]),
+                          Balancer(self, lambda server: server["grpc"], [hedging, "--health-type=kserve"]),
+                          Balancer(self, lambda server: server["http"], [hedging])]
         self.mortal = self.balancers[2]
         for server in self.servers:
             self.wait_up(server)
@@ -289,10 +290,10 @@ class Load:
         return self.counts, self.failures
 
 
-def run(rounds, requests, frozen_seconds, seed, say=print):
+def run(rounds, requests, frozen_seconds, seed, hedge_after="off", say=print):
     """What happened, and what failed; more rounds than asked for when the requests are too few."""
     dice = random.Random(seed)
-    fleet = Fleet()
+    fleet = Fleet(hedge_after)
     try:
         clients = Load(fleet)
         done = 0
@@ -315,7 +316,7 @@ def run(rounds, requests, frozen_seconds, seed, say=print):
         for name, balancer in zip(("HTTP", "gRPC"), fleet.balancers):
             state = balancer.state()
             account[name] = {key: state[key] for key in
-                             ("requests", "responses", "failed", "broken_off", "client_gone", "retries")}
+                             ("requests", "responses", "failed", "broken_off", "client_gone", "retries", "hedges")}
             good, gone = state["responses"][1], state["client_gone"]
             lost = counts["grpc-go streams_lost"] if name == "gRPC" else 0
             if good + gone + lost != state["requests"]:
@@ -338,9 +339,10 @@ def main():
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--frozen-seconds", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    parser.add_argument("--hedge-after", default="off", help="of the balancers")
     options = parser.parse_args()
     print(f"seed {options.seed}")
-    counts, account, failures = run(options.rounds, options.requests, options.frozen_seconds, options.seed)
+    counts, account, failures = run(options.rounds, options.requests, options.frozen_seconds, options.seed, options.hedge_after)
     print("clients:", json.dumps(counts))
     for name, numbers in account.items():
         print(f"{name} balancer:", json.dumps(numbers))
