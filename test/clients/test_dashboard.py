@@ -54,13 +54,15 @@ class ModelServer:
     """Lists models as ready, and answers every inference with the status that was chosen."""
 
     def __init__(self, ready):
-        self.ready, self.status = ready, 200
+        self.ready, self.status, self.shown = ready, 200, []  # `shown`: authorizations, by who takes it for a balancer.
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                if self.path == "/api/tepal/pools":
+                    server.shown.append(self.headers.get("authorization"))
                 models = [{"name": name, "ready": True} for name in server.ready]
                 self.answer(200, {"ready": True, "models": models} if self.path == "/v2/tepal/load" else {})
 
@@ -300,6 +302,58 @@ class Dashboard(unittest.TestCase):
         self.infer("rose", 1000)
         self.assertTrue(self.until("document.querySelectorAll('#models tbody tr')[0].children[8].textContent === '1,000'"))
         self.assertEqual(self.browser.run(f"return {places};"), before)
+
+    def test_fleet(self):
+        (self.path / "tokens").write_text(f"monitor read {READER}\ndeploy write {WRITER}\n")
+        ports = free_ports(6)
+        first, second = ports[:3], ports[3:]
+        tokens, stranger = f", tokens_file: '{self.path}/tokens'", ModelServer([])
+        self.start(f"{tokens}, fleet: ['http://127.0.0.1:{first[2]}', 'http://{stranger.address}']", second)
+        self.start(f"{tokens}, fleet: ['http://127.0.0.1:{second[2]}', 'http://{stranger.address}']", first)
+        self.browser.open(f"{self.admin}/")
+        self.give(READER)
+        self.assertTrue(self.until("!document.getElementById('views').hidden"))
+        self.browser.run("document.querySelector('#views button[data-view=fleet]').focus();")
+        self.enter()
+        members = "[...document.querySelectorAll('#members tbody tr')].map(row => [row.querySelector('.state').textContent, row.children[6].textContent])"
+        self.becomes(members, [["ready", "3 of 3"], ["ready", "3 of 3"], ["no answer", "–"]])
+        self.assertTrue(self.until("document.querySelectorAll('#members .sub')[2].textContent.startsWith('what it says cannot be read: balancer: expected')"))
+        self.becomes("[...document.querySelectorAll('#fleet-pools h2')].map(title => title.textContent)", ["firstall balancers agree", "secondall balancers agree"])
+        # One of them drains: they differ, until the other does, too.
+        seen = "[...document.querySelectorAll('#fleet-pools section')[0].querySelectorAll('tbody tr')].map(row => [row.className, ...[0, 1, 2, 3].map(i => row.children[i].querySelector('.name, .state, .verdict').textContent)])"
+        agreed = [["", "a", "agree", "up", "up"], ["", "b", "agree", "up", "up"]]
+        by_address = sorted(zip((self.servers[name].address for name in "ab"), agreed))
+        self.becomes(seen, [row for _, row in by_address])
+        drain = lambda port: urllib.request.urlopen(urllib.request.Request(  # noqa: E731
+            f"http://127.0.0.1:{port}/api/9/http/upstreams/first/servers/1", method="PATCH", data=b'{"drain": true}',
+            headers={"content-type": "application/json", "authorization": f"Bearer {WRITER}"}), timeout=20).close()
+        drain(second[2])
+        agreed[0][:] = ["differs", "a", "differ", "up", "draining"]
+        self.becomes(seen, [row for _, row in by_address])
+        self.text("#fleet-pools h2", "firstbalancers differ about 1 of 2")
+        drain(first[2])
+        agreed[0][:] = ["", "a", "agree", "draining", "draining"]
+        self.becomes(seen, [row for _, row in by_address])
+        for scheme in ("light", "dark"):
+            self.browser.show_as(1440, 900, scheme)
+            self.assertEqual(self.browser.run(PALE), [])
+        # One that has gone is shown as such, and the page goes on.
+        process = self.processes.pop(0)
+        self.assertEqual(stop(process), 0)
+        self.becomes(members, [["ready", "2 of 3"], ["no answer", "–"], ["no answer", "–"]])
+        self.browser.run("document.querySelector('#views button[data-view=balancer]').click();")
+        self.becomes(ROWS, [["a", "draining"], ["b", "up"]])
+        self.assertEqual(set(stranger.shown), {f"Bearer {READER}"})
+        stranger.close()
+
+    def test_a_token_that_is_not_wanted_is_shown_to_nobody(self):
+        stranger = ModelServer([])
+        self.start(f", fleet: ['http://{stranger.address}']")
+        request = urllib.request.Request(f"{self.admin}/api/tepal/fleet", headers={"authorization": "Basic of-somebody-else"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            self.assertEqual(len(json.load(answer)["members"]), 2)
+        self.assertEqual(stranger.shown, [None])
+        stranger.close()
 
 
 if __name__ == "__main__":

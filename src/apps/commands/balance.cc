@@ -6,8 +6,10 @@
 // time, ends the rest.
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -43,6 +45,12 @@ int ThreadCount(int asked) {
 std::string ResolvConf() {
   const auto text = runtime::SystemFileSystem().Read("/etc/resolv.conf", 1 << 16);
   return text.ok() ? *text : std::string();
+}
+
+// Empty when it has none.
+std::string HostName() {
+  char name[HOST_NAME_MAX + 1] = "";
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
 class AccessLogFile final : public lb::LineSink {
@@ -84,13 +92,22 @@ class BalanceProcess {
       access_log_ = std::make_shared<AccessLogFile>(std::move(writer));
     }
     gateway_ = std::make_unique<gateway::Gateway>(
-        gateway::Gateway::World{
-            loops, *resolver_, *executor_, runtime::SystemFileSystem(), runtime::RandomSeed(),
-            ResolvConf(), [this](const gateway::PoolConfig& pool) { return OpenTls(pool); },
-            access_log_, [this](const gateway::KubeConfig& kube) { return OpenKube(kube); },
-            [this](const net::TlsSource::ServerFiles& files) {
-              return OpenServerTls("the admin server", files);
-            }},
+        gateway::Gateway::World{loops,
+                                *resolver_,
+                                *executor_,
+                                runtime::SystemFileSystem(),
+                                runtime::RandomSeed(),
+                                ResolvConf(),
+                                [this](const gateway::PoolConfig& pool) { return OpenTls(pool); },
+                                access_log_,
+                                [this](const gateway::KubeConfig& kube) { return OpenKube(kube); },
+                                [this](const net::TlsSource::ServerFiles& files) {
+                                  return OpenServerTls("the admin server", files);
+                                },
+                                [this](const net::TlsSource::ClientFiles& files) {
+                                  return OpenClientTls("the fleet", files);
+                                },
+                                {HostName(), Concat(runtime::RandomSeed())}},
         std::move(config_));
     if (access_log_ != nullptr) {
       gateway_->admin().metrics.Add([log = access_log_](telemetry::PrometheusWriter& writer) {
@@ -125,17 +142,8 @@ class BalanceProcess {
                        OpenServerTls(Concat(pool.name, ", clients"), *pool.client_tls));
     }
     if (pool.endpoint_tls.has_value()) {
-      const net::TlsSource::ClientFiles& files = *pool.endpoint_tls;
-      std::vector<std::string> paths;
-      for (const std::string& path : {files.ca, files.certificate_chain, files.key}) {
-        if (!path.empty()) paths.push_back(path);
-      }
-      ASSIGN_OR_RETURN(
-          tls.endpoints,
-          certificates_->Add(Concat(pool.name, ", endpoints"), std::move(paths), [files] {
-            return net::TlsSource::ForClient(runtime::SystemFileSystem(), runtime::SystemClock(),
-                                             files);
-          }));
+      ASSIGN_OR_RETURN(tls.endpoints,
+                       OpenClientTls(Concat(pool.name, ", endpoints"), *pool.endpoint_tls));
     }
     return tls;
   }
@@ -146,6 +154,17 @@ class BalanceProcess {
     if (!files.client_ca.empty()) paths.push_back(files.client_ca);
     return certificates_->Add(std::move(name), std::move(paths), [files] {
       return net::TlsSource::ForServer(runtime::SystemFileSystem(), runtime::SystemClock(), files);
+    });
+  }
+
+  Result<std::shared_ptr<net::TlsSource>> OpenClientTls(std::string name,
+                                                        const net::TlsSource::ClientFiles& files) {
+    std::vector<std::string> paths;
+    for (const std::string& path : {files.ca, files.certificate_chain, files.key}) {
+      if (!path.empty()) paths.push_back(path);
+    }
+    return certificates_->Add(std::move(name), std::move(paths), [files] {
+      return net::TlsSource::ForClient(runtime::SystemFileSystem(), runtime::SystemClock(), files);
     });
   }
 

@@ -27,6 +27,12 @@ bool ParseHedgeAfter(std::string_view text, lb::Hedging::Options& hedging) {
   return hedging.after > Duration(0);
 }
 
+std::string FleetAddress::ToString() const {
+  const bool ip6 = host.host.find(':') != std::string::npos;
+  return Concat(tls ? "https://" : "http://", ip6 ? "[" : "", host.host, ip6 ? "]:" : ":",
+                host.port);
+}
+
 lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig& limits) {
   lb::Balancer::Options options;
   options.upstream = options.proxy.upstream = pool.name;

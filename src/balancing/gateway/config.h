@@ -117,6 +117,15 @@ struct KubeConfig {
   bool operator==(const KubeConfig&) const = default;
 };
 
+// Another balancer's admin server; a name stands for each of its addresses.
+struct FleetAddress {
+  net::HostPort host;
+  bool tls = false;
+  std::string ToString() const;  // "https://HOST:PORT".
+  bool operator==(const FleetAddress& other) const { return ToString() == other.ToString(); }
+};
+inline constexpr uint16_t kAdminPort = 8080;  // Of one that names none.
+
 struct GatewayConfig {
   std::vector<ListenerConfig> listeners;
   std::vector<PoolConfig> pools;
@@ -124,6 +133,9 @@ struct GatewayConfig {
   std::string admin_tokens;  // The file of them (admin_access.h); empty: everybody may.
   bool admin_writes = true;  // Whether the admin API may change anything.
   std::optional<AdminTlsConfig> admin_tls;
+  std::vector<FleetAddress> fleet;  // Shown beside this balancer.
+  // For https://; absent: any the system trusts.
+  std::optional<net::TlsSource::ClientFiles> fleet_tls;
   LimitsConfig limits;
   DnsConfig dns;
   KubeConfig kubernetes;

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "balancing/gateway/fleet_yaml.h"
 #include "balancing/gateway/tls_yaml.h"
 #include "balancing/gateway/yaml_fields.h"
 #include "core/base/text.h"
@@ -282,6 +283,7 @@ void ReadAdmin(YamlReader section, GatewayConfig& config) {
   section.Flag("write", &config.admin_writes);
   section.Text("tokens_file", &config.admin_tokens);
   ReadAdminTls(section, !config.admin_tokens.empty(), config.admin_tls);
+  ReadFleet(section, config);
   config.admin = enabled ? std::optional(address) : std::nullopt;
 }
 

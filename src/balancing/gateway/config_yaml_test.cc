@@ -300,6 +300,31 @@ TEST(GatewayConfigTest, TheAdminServerSpeaksTls) {
                         "readers, \"*\" for every certificate, or admin.tokens_file"));
 }
 
+TEST(GatewayConfigTest, TheFleet) {
+  const auto config = ParseGatewayConfig(
+      Concat(kShortest, "admin: {fleet: ['https://b2:8443/', 'http://[::1]', 'https://b3'], ",
+             "fleet_tls: {ca: ca.pem, name: balancers}}\n"),
+      "f");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  ASSERT_EQ(config->fleet.size(), 3u);
+  EXPECT_EQ(config->fleet[0].ToString(), "https://b2:8443");
+  EXPECT_EQ(config->fleet[1].ToString(), "http://[::1]:8080");
+  EXPECT_EQ(config->fleet[2].ToString(), "https://b3:8080");
+  ASSERT_TRUE(config->fleet_tls.has_value());
+  EXPECT_EQ(config->fleet_tls->ca, "ca.pem");
+  EXPECT_EQ(config->fleet_tls->server_name, "balancers");
+  for (const char* wrong : {"b2:8080", "ftp://b2", "http://b2/other", "http://user@b2", "https://",
+                            "http://b2:99999", "http://b2?x"}) {
+    EXPECT_THAT(ErrorOf(Concat(kShortest, "admin: {fleet: ['", wrong, "']}\n")),
+                HasSubstr("field 'admin.fleet': got '"))
+        << wrong;
+  }
+  EXPECT_THAT(ErrorOf(Concat(kShortest, "admin: {fleet: ['http://b2'], fleet_tls: {ca: x}}\n")),
+              HasSubstr("field 'admin.fleet_tls'"));
+  EXPECT_THAT(ErrorOf(Concat(kShortest, "admin: {fleet: ['https://b2'], fleet_tls: {key: x}}\n")),
+              HasSubstr("expected both or none"));
+}
+
 // Every example of the documentation is one that works.
 TEST(GatewayConfigTest, TheDocumentedExamplesAreRead) {
   const std::filesystem::path source(__FILE__);

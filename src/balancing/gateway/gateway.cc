@@ -49,6 +49,7 @@ Gateway::~Gateway() { Stop(); }
 
 Status Gateway::Start(LookUp look_up) {
   RETURN_IF_ERROR(ReadTokens());
+  RETURN_IF_ERROR(MakeFleet());
   RETURN_IF_ERROR(NeedKube(config_));
   for (const net::HostPort& name : NamesOf(config_)) {
     if (names_.count(NameText(name)) > 0) continue;
@@ -171,6 +172,33 @@ std::vector<lb::ResolverZone> Gateway::ReadResolvers() const {
             {"refused", codes[5]},
             {"timedout", dns.timed_out},
             {"unknown", dns.unknown}}}};
+}
+
+Status Gateway::MakeFleet() {
+  lb::AdminSubject& subject = admin_->subject();
+  subject.identity = world_.identity;
+  if (config_.fleet.empty()) return {};
+  std::shared_ptr<net::TlsSource> tls;
+  if (std::any_of(config_.fleet.begin(), config_.fleet.end(),
+                  [](const FleetAddress& other) { return other.tls; })) {
+    TEPAL_CHECK(world_.open_fleet_tls);
+    ASSIGN_OR_RETURN(
+        tls, world_.open_fleet_tls(config_.fleet_tls.value_or(net::TlsSource::ClientFiles()))
+                 .WithContext("admin.fleet_tls"));
+  }
+  fleet_ = std::make_unique<Fleet>(*world_.loops.front(), world_.resolver, config_.fleet,
+                                   std::move(tls));
+  subject.identity.fleet = true;
+  subject.fleet = [this, &subject](std::string authorization,
+                                   Function<void(Result<std::string>)> done) {
+    auto self = lb::ReadFleetMember(lb::PoolsJson(subject.Read(), "", subject.identity, {}));
+    if (self.ok()) {
+      return fleet_->Ask(std::move(authorization), *std::move(self), std::move(done));
+    }
+    world_.loops.front()->Post(
+        [done = std::move(done), why = self.status()]() mutable { done(std::move(why)); });
+  };
+  return {};
 }
 
 void Gateway::MakeDns() {
@@ -303,6 +331,7 @@ void Gateway::Stop() {
   *alive_ = false;
   tokens_.reset();
   admin_->Stop();
+  fleet_.reset();
   admin_->subject().pools.clear();
   pools_.clear();
   leaving_.clear();

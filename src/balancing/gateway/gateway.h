@@ -12,6 +12,7 @@
 
 #include "balancing/gateway/auth_files.h"
 #include "balancing/gateway/config.h"
+#include "balancing/gateway/fleet.h"
 #include "balancing/gateway/name_lookups.h"
 #include "balancing/gateway/pool_endpoints.h"
 #include "balancing/gateway/reload_plan.h"
@@ -42,6 +43,10 @@ class Gateway {
     // Of the admin server; may be null where it speaks no TLS.
     Function<Result<std::shared_ptr<net::TlsSource>>(const net::TlsSource::ServerFiles&)>
         open_admin_tls = nullptr;
+    // Certificates to ask other balancers with; may be null where none has https://.
+    Function<Result<std::shared_ptr<net::TlsSource>>(const net::TlsSource::ClientFiles&)>
+        open_fleet_tls = nullptr;
+    lb::BalancerIdentity identity = {};
   };
   Gateway(World world, GatewayConfig config);
   ~Gateway();  // As Stop.
@@ -84,6 +89,7 @@ class Gateway {
   Status ReadTokens();
   Status ListenAdmin();
   void SetCertificateRoles();
+  Status MakeFleet();
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
   Status AddPool(const PoolConfig& config);
@@ -106,6 +112,7 @@ class Gateway {
   std::map<std::string, std::vector<env::Address>> names_;
   std::vector<Bound> bound_;
   std::unique_ptr<discovery::FileWatch> tokens_;
+  std::unique_ptr<Fleet> fleet_;  // May be null.
   uint64_t pools_made_ = 0;
   bool reloading_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -35,18 +35,19 @@ void CompareTries(ReloadPlan& plan, const std::string& pool, const TriesConfig& 
           next.allow_replica_changes);
 }
 
+std::string TlsText(const std::optional<net::TlsSource::ClientFiles>& tls) {
+  if (!tls.has_value()) return "";
+  return Concat("\nendpoints\n", tls->ca, "\n", tls->verify_server, "\n", tls->server_name, "\n",
+                tls->certificate_chain, "\n", tls->key);
+}
+
 std::string TlsText(const PoolConfig& pool) {
   std::string text;
   if (pool.client_tls) {
     text = Concat("clients\n", pool.client_tls->certificate_chain, "\n", pool.client_tls->key, "\n",
                   pool.client_tls->client_ca);
   }
-  if (pool.endpoint_tls) {
-    const net::TlsSource::ClientFiles& tls = *pool.endpoint_tls;
-    text += Concat("\nendpoints\n", tls.ca, "\n", tls.verify_server, "\n", tls.server_name, "\n",
-                   tls.certificate_chain, "\n", tls.key);
-  }
-  return text;
+  return text + TlsText(pool.endpoint_tls);
 }
 
 // The roles of certificates can change.
@@ -101,6 +102,8 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   Compare(plan, "admin.write", running.admin_writes, next.admin_writes);
   Compare(plan, "admin.tokens_file", running.admin_tokens, next.admin_tokens);
   Compare(plan, "admin.tls", AdminFiles(running), AdminFiles(next));
+  Compare(plan, "admin.fleet", running.fleet, next.fleet);
+  Compare(plan, "admin.fleet_tls", TlsText(running.fleet_tls), TlsText(next.fleet_tls));
   Compare(plan, "limits", running.limits, next.limits);
   Compare(plan, "dns", running.dns, next.dns);
   Compare(plan, "kubernetes", running.kubernetes, next.kubernetes);

@@ -209,6 +209,9 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::OnRequest(http::RequestHead
   if (asked.path == "/api/tepal/reload" && asked.method == "POST") {
     return Reload(head, caller.name, sender);
   }
+  if (asked.path == "/api/tepal/fleet" && asked.method == "GET" && subject_.fleet) {
+    return Fleet(head, sender);
+  }
   const auto answer = [&subject = subject_, asked, &sender](std::string_view body) {
     AdminAnswer done = Answer(subject, asked, body);
     if (Writes(asked)) Audit(asked, done.status);
@@ -239,6 +242,25 @@ std::unique_ptr<http::RequestReceiver> AdminHandler::Reload(const http::RequestH
           AdminAnswer answer = ReloadAnswer(subject, applied);
           Audit({"POST", "/api/tepal/reload", "", "", caller}, answer.status);
           if (*waits) Send(sender, std::move(answer));
+        });
+      },
+      [waits](const Status&) { *waits = false; });
+}
+
+// Answered when the others have. A token is for those that know it: where none is wanted here,
+// what the client sends is meant for somebody else.
+std::unique_ptr<http::RequestReceiver> AdminHandler::Fleet(const http::RequestHead& head,
+                                                           http::ResponseSender& sender) {
+  auto waits = std::make_shared<bool>(true);
+  std::string authorization(head.headers.Get("authorization").value_or(""));
+  if (subject_.access.open()) authorization.clear();
+  return std::make_unique<http::CollectingRequest>(
+      head, kBodyBytesMax, sender,
+      [&subject = subject_, waits, &sender, authorization = std::move(authorization)](Buffer) {
+        subject.fleet(authorization, [waits, &sender](Result<std::string> json) {
+          if (!*waits) return;
+          Send(sender, json.ok() ? Text(200, "application/json", *std::move(json))
+                                 : Error(503, json.status().message()));
         });
       },
       [waits](const Status&) { *waits = false; });

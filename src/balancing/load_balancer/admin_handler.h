@@ -6,6 +6,7 @@
 //   GET  /api/tepal/state         all about the first pool, as one JSON object
 //   GET  /api/tepal/pools         the same of every pool: what the dashboard shows
 //   GET  /api/tepal/pools/{upstream}/models[/{number}]  its models; the endpoints of one
+//   GET  /api/tepal/fleet         what every balancer of the fleet sees; 404 without a fleet
 //   POST /api/tepal/reload        reads the configuration again; 409 where there is none
 //   GET  /api/9/…                 NGINX Plus API, versions 6 to 9: see nginx_api.h
 //   POST, PATCH, DELETE /api/9/http/upstreams/{upstream}/servers[/{id}]
@@ -45,6 +46,9 @@ class AdminHandler final : public net::PeerAwareHandler {
  private:
   std::unique_ptr<http::RequestReceiver> Reload(const http::RequestHead& head, std::string caller,
                                                 http::ResponseSender& sender);
+
+  std::unique_ptr<http::RequestReceiver> Fleet(const http::RequestHead& head,
+                                               http::ResponseSender& sender);
 
   AdminSubject& subject_;
   env::EventLoop& loop_;

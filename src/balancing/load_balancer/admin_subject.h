@@ -43,6 +43,9 @@ struct AdminSubject {
   // nothing was; null where there is no configuration to read.
   Function<void(Function<void(Result<std::string>)>)> reload;
   BalancerIdentity identity;
+  // Asks the others of the fleet what they see, with the `authorization` of who wants to know, and
+  // says it later as JSON (fleet_state.h); null where there is none.
+  Function<void(std::string authorization, Function<void(Result<std::string>)>)> fleet;
   AdminAccess access;                            // Who may read and change, by token,
   std::optional<CertificateRoles> certificates;  // and by certificate; absent: none is asked for.
   bool writable = true;                          // Whether the API may change anything.
