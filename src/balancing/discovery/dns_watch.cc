@@ -17,11 +17,23 @@ struct DnsWatch::Watched {
 };
 
 DnsWatch::DnsWatch(env::EventLoop& loop, DnsLookup& lookup, const Refresh::Options& refresh)
-    : loop_(loop), lookup_(lookup), refresh_(refresh) {}
+    : loop_(loop), lookup_(&lookup), refresh_(refresh) {}
 
 DnsWatch::~DnsWatch() {
   *alive_ = false;
   for (const auto& [number, watched] : watched_) loop_.Cancel(watched->timer);
+}
+
+void DnsWatch::Change(DnsLookup& lookup, const Refresh::Options& refresh, bool ip6) {
+  lookup_ = &lookup;
+  refresh_ = refresh;
+  *std::exchange(alive_, std::make_shared<bool>(true)) = false;  // Nobody waits for the one before.
+  for (const auto& [number, watched] : watched_) {
+    loop_.Cancel(watched->timer);
+    watched->refresh = Refresh(refresh);
+    watched->name.ip6 = ip6;
+    LookUp(number);
+  }
 }
 
 uint64_t DnsWatch::Add(DnsName name, Function<void(const DnsFound&)> on_change) {
@@ -48,10 +60,10 @@ std::vector<std::pair<std::string, DnsWatch::Counters>> DnsWatch::Read() const {
 }
 
 void DnsWatch::LookUp(uint64_t number) {
-  lookup_.LookUp(watched_.at(number)->name,
-                 [this, alive = alive_, number](Result<DnsFound> result) {
-                   if (*alive) OnResult(number, std::move(result));
-                 });
+  lookup_->LookUp(watched_.at(number)->name,
+                  [this, alive = alive_, number](Result<DnsFound> result) {
+                    if (*alive) OnResult(number, std::move(result));
+                  });
 }
 
 void DnsWatch::OnResult(uint64_t number, Result<DnsFound> result) {

@@ -26,6 +26,10 @@ class DnsWatch {
     std::string last_error;  // Empty when the last lookup found something.
   };
 
+  // Others from now on, and every name is looked up at once; what was found stays until then. The
+  // lookup before may go as soon as this returns.
+  void Change(DnsLookup& lookup, const Refresh::Options& refresh, bool ip6);
+
   // Watches another name from now on; `on_change` runs whenever its endpoints are others, the first
   // time included. Returns its number.
   uint64_t Add(DnsName name, Function<void(const DnsFound&)> on_change);
@@ -38,8 +42,8 @@ class DnsWatch {
   void OnResult(uint64_t number, Result<DnsFound> result);
 
   env::EventLoop& loop_;
-  DnsLookup& lookup_;
-  const Refresh::Options refresh_;
+  DnsLookup* lookup_;
+  Refresh::Options refresh_;
   std::map<uint64_t, std::unique_ptr<Watched>> watched_;
   uint64_t last_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

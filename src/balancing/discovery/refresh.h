@@ -33,7 +33,7 @@ class Refresh {
   }
 
  private:
-  const Options options_;
+  Options options_;
   int failures_ = 0;
 };
 

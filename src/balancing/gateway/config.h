@@ -44,7 +44,7 @@ struct EndpointConfig {
   std::string service;    // With `resolve`: by the SRV records of this service.
 };
 
-// What cannot be changed while a pool runs; each is documented in load_balancer/proxy_handler.h.
+// How a request is tried; each is documented in load_balancer/proxy_handler.h.
 struct TriesConfig {
   Duration try_time_max = 30s;
   Duration answer_idle_max = 60s;
@@ -54,7 +54,6 @@ struct TriesConfig {
   uint64_t replay_total_bytes_max = 256u << 20;
   uint64_t hold_bytes_max = 1u << 20;
   bool allow_replica_changes = false;
-  bool operator==(const TriesConfig&) const = default;
 };
 
 // Who may use a pool; one of the files at least.
@@ -96,7 +95,6 @@ struct LimitsConfig {
   Duration idle_max = 75s;
   Duration write_idle_max = 60s;
   uint32_t streams_max = 1024;
-  bool operator==(const LimitsConfig&) const = default;
 };
 
 // How names are looked up again.

@@ -42,7 +42,7 @@ Gateway::Gateway(World world, GatewayConfig config)
       config_(std::move(config)),
       admin_(std::make_unique<lb::AdminServer>(*world_.loops.front())) {
   admin_->subject().writable = config_.admin_writes;
-  MakeDns();
+  UseDns();
 }
 
 Gateway::~Gateway() { Stop(); }
@@ -201,7 +201,8 @@ Status Gateway::MakeFleet() {
   return {};
 }
 
-void Gateway::MakeDns() {
+// As the configuration has it; again when that has changed.
+void Gateway::UseDns() {
   env::EventLoop& loop = *world_.loops.front();
   discovery::ResolvConf conf = discovery::ParseResolvConf(world_.resolv_conf);
   if (!config_.dns.servers.empty()) {
@@ -211,13 +212,19 @@ void Gateway::MakeDns() {
   if (conf.servers.empty()) {
     conf.servers.push_back({env::Address::Family::kIp4, "127.0.0.1", 53});  // As resolv.conf(5).
   }
-  dns_client_ = std::make_unique<discovery::DnsClient>(
+  auto client = std::make_unique<discovery::DnsClient>(
       loop, discovery::DnsClient::Options{conf.servers, config_.dns.time_max}, world_.seed);
-  dns_lookup_ = std::make_unique<discovery::DnsLookup>(*dns_client_, std::move(conf));
+  auto lookup = std::make_unique<discovery::DnsLookup>(*client, std::move(conf));
   discovery::Refresh::Options refresh;
   refresh.valid = config_.dns.valid;
   refresh.ttl_max = config_.dns.ttl_max;
-  dns_ = std::make_unique<discovery::DnsWatch>(loop, *dns_lookup_, refresh);
+  if (dns_ == nullptr) {
+    dns_ = std::make_unique<discovery::DnsWatch>(loop, *lookup, refresh);
+  } else {
+    dns_->Change(*lookup, refresh, config_.dns.ip6);
+  }
+  dns_lookup_ = std::move(lookup);
+  dns_client_ = std::move(client);
   admin_->subject().resolvers = [this] { return ReadResolvers(); };
 }
 
@@ -278,10 +285,12 @@ Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
     return status;
   }
   for (const std::string& name : plan.removed) RemovePool(name);
+  const bool other_dns = !(config_.dns == next.dns);
   config_ = std::move(next);
   SetCertificateRoles();
+  if (other_dns) UseDns();
   for (const PoolConfig& pool : config_.pools) {
-    Find(pool.name)->balancer->Reconfigure(pool.pool);
+    Find(pool.name)->balancer->Reconfigure(BalancerOptions(pool, config_.limits));
   }
   const discovery::EndpointSet::Change change = SetEndpoints();
   ++admin_->subject().generation;

@@ -83,7 +83,7 @@ class Gateway {
     std::unique_ptr<PoolEndpoints> endpoints;  // Goes before the balancer.
   };
 
-  void MakeDns();
+  void UseDns();
   std::vector<lb::ResolverZone> ReadResolvers() const;
   Status NeedKube(const GatewayConfig& config);
   Status ReadTokens();

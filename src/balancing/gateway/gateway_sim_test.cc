@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "balancing/discovery/testing/fake_files.h"
+#include "balancing/discovery/testing/fake_name_server.h"
 #include "balancing/discovery/testing/fake_slices.h"
 #include "balancing/gateway/config_yaml.h"
 #include "core/base/text.h"
@@ -257,6 +258,107 @@ admin: {enabled: false}
   EXPECT_GE(zones[0].requests.at(0).second, 2u);  // A and AAAA; nobody is there to answer.
   EXPECT_EQ(zones[0].responses.back().first, "unknown");
   EXPECT_EQ(zones[0].responses.back().second, zones[0].requests.at(0).second);
+}
+
+TEST(GatewaySimTest, RetriesAreOthersForRequestsFromNowOn) {
+  Scene scene(1, kOne);
+  scene.Send(80, 1);
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 0) << scene.failure_;
+  const auto with = [](const std::string& retries) {
+    return Concat(R"(
+listeners: [{address: "127.0.0.1:80", pool: a}]
+pools: {a: {endpoints: [{address: "10.0.0.1:1"}, {address: "10.0.0.1:2"}], retries: {)",
+                  retries, R"(}}}
+admin: {enabled: false}
+)");
+  };
+  EXPECT_THAT(scene.Reload(with("try_time_max: 2ms, tries_max: 1")), HasSubstr("0 added"));
+  scene.Send(80, 1);  // Over the connection of before.
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 1);
+  EXPECT_EQ(scene.failure_, "504");
+  EXPECT_THAT(scene.Reload(kOne), HasSubstr("0 added"));
+  scene.Send(80, 1);
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 1) << scene.failure_;
+}
+
+TEST(GatewaySimTest, LimitsAreOthersForConnectionsFromNowOn) {
+  Scene scene(1, kOne);
+  const auto post = [&](net::HttpClient& client) {
+    http::RequestHead head;
+    head.method = "POST";
+    head.target = "/v2/models/m/infer";
+    head.scheme = "http";
+    BufferList body;
+    body.push_back(Buffer::Copy(std::string(100, 'x')));
+    std::string answer;
+    scene.client_loop_->Post([&, head, body = std::move(body)]() mutable {
+      client.Fetch({env::Address::Family::kIp4, "127.0.0.1", 80}, std::move(head), std::move(body),
+                   60s, [&](Result<net::HttpClient::Response> response) {
+                     answer = response.ok() ? Concat(response->head.status) : "refused";
+                   });
+    });
+    EXPECT_TRUE(scene.world_.RunUntil([&] { return !answer.empty(); }, 60s));
+    return answer;
+  };
+  EXPECT_EQ(post(*scene.client_), "200");
+  scene.Reload(Concat(kOne, "limits: {body_bytes_max: 10}\n"));
+  net::HttpClient second(*scene.client_loop_, {});
+  EXPECT_EQ(post(*scene.client_), "200");
+  EXPECT_EQ(post(second), "413");
+  scene.Reload(Concat(kOne, "limits: {connections_max: 1}\n"));
+  net::HttpClient third(*scene.client_loop_, {});
+  EXPECT_EQ(post(*scene.client_), "200");
+  EXPECT_EQ(post(third), "refused");
+  scene.Reload(kOne);
+  EXPECT_EQ(post(third), "200");
+}
+
+TEST(GatewaySimTest, NamesAreLookedUpAnewWhenDnsChanges) {
+  const auto with = [](const std::string& dns) {
+    return Concat(R"(
+listeners: [{address: "127.0.0.1:80"}]
+pools: {a: {endpoints: [{address: "pods.x:1", resolve: true}]}}
+admin: {enabled: false}
+dns: {valid: 1h, )",
+                  dns, "}\n");
+  };
+  Scene scene(1, kOne);
+  using discovery::testing::FakeNameServer;
+  const auto server = [&](uint16_t port) {
+    return std::make_unique<FakeNameServer>(
+        scene.world_, *scene.server_loop_,
+        env::Address{env::Address::Family::kIp4, "10.0.0.53", port});
+  };
+  const auto first = server(53);
+  const auto second = server(54);
+  first->zone.addresses["pods.x"] = {"10.0.0.1"};
+  second->zone.addresses["pods.x"] = {"10.0.0.2", "fd00::1"};
+  const auto listed = [&] {
+    std::string text;
+    for (const auto& endpoint : scene.gateway_->admin().Find("a")->control->Read().endpoints) {
+      if (endpoint.status.state == lb::EndpointState::kRemoved) continue;
+      text += Concat(text.empty() ? "" : " ", endpoint.status.spec.address.ToString());
+    }
+    return text;
+  };
+  scene.Reload(with("servers: ['10.0.0.53']"));
+  EXPECT_EQ(listed(), "10.0.0.1:1");
+  scene.Reload(with("servers: ['10.0.0.53:54']"));
+  EXPECT_EQ(listed(), "10.0.0.2:1 [fd00::1]:1");
+  scene.Reload(with("servers: ['10.0.0.53:54'], ip6: false"));
+  EXPECT_EQ(listed(), "10.0.0.2:1");
+  // A server that is silent empties nothing, also when it is changed while one waits for it.
+  first->zone.mood = discovery::testing::Zone::Mood::kSilent;
+  scene.Reload(with("servers: ['10.0.0.53']"));
+  EXPECT_EQ(listed(), "10.0.0.2:1");
+  scene.Reload(with("servers: ['10.0.0.53:54']"));
+  EXPECT_EQ(listed(), "10.0.0.2:1 [fd00::1]:1");
+  const int asked = second->zone.asked;
+  scene.world_.RunFor(60s);  // An answer is good for an hour.
+  EXPECT_EQ(second->zone.asked, asked);
 }
 
 TEST(GatewaySimTest, ANameThatIsLostKeepsItsAddresses) {

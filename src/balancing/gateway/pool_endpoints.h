@@ -25,7 +25,7 @@ class PoolEndpoints {
     lb::EndpointControl& control;
     discovery::DnsWatch& dns;
     discovery::FileWatch::World files;
-    bool ip6;
+    const bool& ip6;  // Of names that are new; DnsWatch::Change is told for the others.
     discovery::KubeWatch* const& kube;  // Made when the first pool wants it.
   };
   explicit PoolEndpoints(const World& world) : world_(world), set_(world.control) {}

@@ -20,21 +20,6 @@ void Compare(ReloadPlan& plan, std::string_view field, const Value& running, con
   if (!(running == next)) plan.restart.emplace_back(field);
 }
 
-void CompareTries(ReloadPlan& plan, const std::string& pool, const TriesConfig& running,
-                  const TriesConfig& next) {
-  const std::string in = Concat("pools.", pool, ".retries.");
-  Compare(plan, in + "try_time_max", running.try_time_max, next.try_time_max);
-  Compare(plan, in + "answer_idle_max", running.answer_idle_max, next.answer_idle_max);
-  Compare(plan, in + "connect_time_max", running.connect_time_max, next.connect_time_max);
-  Compare(plan, in + "tries_max", running.tries_max, next.tries_max);
-  Compare(plan, in + "replay_bytes_max", running.replay_bytes_max, next.replay_bytes_max);
-  Compare(plan, in + "replay_total_bytes_max", running.replay_total_bytes_max,
-          next.replay_total_bytes_max);
-  Compare(plan, in + "hold_bytes_max", running.hold_bytes_max, next.hold_bytes_max);
-  Compare(plan, Concat("pools.", pool, ".allow_replica_changes"), running.allow_replica_changes,
-          next.allow_replica_changes);
-}
-
 std::string TlsText(const std::optional<net::TlsSource::ClientFiles>& tls) {
   if (!tls.has_value()) return "";
   return Concat("\nendpoints\n", tls->ca, "\n", tls->verify_server, "\n", tls->server_name, "\n",
@@ -59,8 +44,8 @@ void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayC
   for (const PoolConfig& pool : next.pools) {
     if (const PoolConfig* before = running.FindPool(pool.name)) {
       Compare(plan, Concat("pools.", pool.name, ".auth"), before->auth, pool.auth);
-      CompareTries(plan, pool.name, before->tries, pool.tries);
-      Compare(plan, Concat("pools.", pool.name, ".hash.key"), before->hash_key, pool.hash_key);
+      Compare(plan, Concat("pools.", pool.name, ".retries.replay_total_bytes_max"),
+              before->tries.replay_total_bytes_max, pool.tries.replay_total_bytes_max);
       Compare(plan, Concat("TLS of pool ", pool.name), TlsText(*before), TlsText(pool));
     } else {
       Compare(plan, Concat("TLS of the new pool ", pool.name), std::string(), TlsText(pool));
@@ -104,8 +89,6 @@ ReloadPlan PlanReload(const GatewayConfig& running, const GatewayConfig& next) {
   Compare(plan, "admin.tls", AdminFiles(running), AdminFiles(next));
   Compare(plan, "admin.fleet", running.fleet, next.fleet);
   Compare(plan, "admin.fleet_tls", TlsText(running.fleet_tls), TlsText(next.fleet_tls));
-  Compare(plan, "limits", running.limits, next.limits);
-  Compare(plan, "dns", running.dns, next.dns);
   Compare(plan, "kubernetes", running.kubernetes, next.kubernetes);
   Compare(plan, "access_log", running.access_log, next.access_log);
   Compare(plan, "threads", running.threads, next.threads);

@@ -30,11 +30,16 @@ TEST(ReloadPlanTest, TheSameIsNothing) {
   EXPECT_TRUE(NeedsRestart(plan).ok());
 }
 
-TEST(ReloadPlanTest, WhatAPoolChoosesByIsApplied) {
+TEST(ReloadPlanTest, WhatCanChangeWhileItRunsIsApplied) {
   GatewayConfig next = Running();
   next.pools[0].pool.policy = lb::ChoicePolicy::kRoundRobin;
   next.pools[0].pool.health.path = "/other";
   next.pools[0].endpoints.resize(3);
+  next.pools[0].hash_key = lb::HashKey::Parse("path").value();
+  next.pools[1].tries.tries_max = 5;
+  next.pools[1].tries.allow_replica_changes = true;
+  next.limits.connections_max = 1;
+  next.dns.time_max = 1s;
   next.drain_time_max = 1s;
   EXPECT_TRUE(NeedsRestart(PlanReload(Running(), next)).ok());
 }
@@ -53,22 +58,22 @@ TEST(ReloadPlanTest, PoolsAndListenersComeAndGo) {
 
 TEST(ReloadPlanTest, WhatNeedsARestartIsNamed) {
   GatewayConfig next = Running();
-  next.pools[0].tries.tries_max = 5;
-  next.pools[1].tries.allow_replica_changes = true;
+  next.pools[0].auth.emplace();
+  next.pools[0].tries.replay_total_bytes_max = 2u << 20;
   next.listeners = {{At(80), "grpc"}};
   next.admin.reset();
-  next.limits.connections_max = 1;
+  next.access_log = "stdout";
   next.threads = 4;
   next.pools[1].client_tls = net::TlsSource::ServerFiles{"c.pem", "k.pem", ""};
   const ReloadPlan plan = PlanReload(Running(), next);
   EXPECT_THAT(plan.restart,
-              ElementsAre("pools.http.retries.tries_max", "pools.grpc.allow_replica_changes",
+              ElementsAre("pools.http.auth", "pools.http.retries.replay_total_bytes_max",
                           "TLS of pool grpc", "listeners: 0.0.0.0:80 changed",
-                          "listeners: 0.0.0.0:89 removed", "admin", "limits", "threads"));
+                          "listeners: 0.0.0.0:89 removed", "admin", "access_log", "threads"));
   const Status status = NeedsRestart(plan);
   EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("nothing was applied; a restart is needed for "
-                                          "pools.http.retries.tries_max, "));
+                                          "pools.http.auth, "));
 }
 
 TEST(ReloadPlanTest, RolesOfCertificatesChangeAndTheAdminServersFilesDoNot) {

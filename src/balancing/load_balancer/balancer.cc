@@ -158,10 +158,23 @@ AdminServer& Balancer::Admin() {
   return *admin_server_;
 }
 
-void Balancer::Reconfigure(const Dispatcher::Options& pool) {
-  TEPAL_CHECK(Dispatcher::Validate(pool).ok());
-  options_.pool = pool;
-  pool_->Reconfigure(pool);
+void Balancer::Reconfigure(const Options& options) {
+  TEPAL_CHECK(Validate(options).ok());
+  const ProxyOptions before = std::exchange(options_.proxy, options.proxy);
+  options_.proxy.access = before.access;
+  options_.proxy.access_log = before.access_log;
+  options_.proxy.upstream = before.upstream;
+  options_.proxy.client.tls = before.client.tls;
+  options_.proxy.replay_total_bytes_max = before.replay_total_bytes_max;
+  options_.pool = options.pool;
+  options_.model_routing = options.model_routing;
+  options_.limits = options.limits;
+  options_.connections_max = options.connections_max;
+  pool_->Reconfigure(options_.pool);
+  shared_->SetOptions(ForLimits(options_.proxy, options_.limits));
+  for (net::HttpServer* server : {server_.get(), tls_server_.get()}) {
+    if (server != nullptr) server->SetLimits(options_.limits, options_.connections_max);
+  }
 }
 
 // Endpoints.
@@ -230,8 +243,11 @@ void Balancer::SampleModels(Instant now) {
 }
 
 void Balancer::AskForModels(const std::vector<Dispatcher::EndpointStatus>& endpoints) {
-  if (!options_.model_routing) return;
   for (const Dispatcher::EndpointStatus& endpoint : endpoints) {
+    if (!options_.model_routing) {
+      pool_->OnListing(endpoint.id, nullptr);
+      continue;
+    }
     if (endpoint.state == EndpointState::kRemoved) models_->Forget(endpoint.id);
     if (endpoint.state != EndpointState::kUp) continue;
     models_->Ask(

@@ -307,6 +307,23 @@ TEST(BalancerModelsSimTest, RequestsGoWhereTheirModelIs) {
   }
 }
 
+TEST(BalancerModelsSimTest, ModelRoutingIsSwitchedOffAndOn) {
+  ModelScene scene({{"rose"}, {"lily"}});
+  EXPECT_TRUE(scene.balancer->SetDown(scene.endpoints[1], true).ok());
+  EXPECT_EQ(scene.Ask("/v2/models/lily/infer").status, 503);  // Not asked of who has it not.
+  Balancer::Options options;
+  options.model_routing = false;
+  scene.balancer->Reconfigure(options);
+  scene.world.RunFor(2s);
+  EXPECT_EQ(scene.Ask("/v2/models/lily/infer").status, 404);
+  EXPECT_EQ(scene.books[0].infers, 1);
+  EXPECT_TRUE(scene.balancer->SetDown(scene.endpoints[1], false).ok());
+  scene.balancer->Reconfigure({});
+  scene.world.RunFor(15s);  // The one that did not know it is left out for 10 s.
+  scene.Infer("lily", 10);
+  EXPECT_EQ(scene.books[0].infers, 1);
+}
+
 TEST(BalancerModelsSimTest, AModelThatWasUnloadedIsFoundElsewhere) {
   // Also where the servers say nothing beforehand.
   for (const auto lists : {ServerBook::Lists::kOwnPath, ServerBook::Lists::kNothing}) {

@@ -105,11 +105,12 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   void LogAccess(int status);
   void SetRequestId(http::Headers& answer) const;
 
-  const ProxyOptions& options() const { return handler_.shared_->options; }
+  const ProxyOptions& options() const { return *options_; }
   ProxyStatistics& statistics() { return handler_.shared_->statistics; }
   Instant Now() const { return handler_.loop_.Now(); }
 
   ProxyHandler& handler_;
+  const std::shared_ptr<const ProxyOptions> options_ = handler_.options_;
   http::RequestHead head_;
   http::ResponseSender* sender_;  // Null when the client's exchange is over.
   const RouteKind route_;

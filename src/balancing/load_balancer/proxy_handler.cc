@@ -18,15 +18,22 @@ net::HttpClient::Options ClientOptions(const ProxyOptions& options, bool http2) 
 
 }  // namespace
 
+void ProxyHandler::Shared::SetOptions(ProxyOptions options) {
+  *options_.Lock() = std::move(options);
+  version_.fetch_add(1, std::memory_order_release);
+}
+
 ProxyHandler::ProxyHandler(env::EventLoop& loop, std::shared_ptr<Pool> pool,
                            std::shared_ptr<Shared> shared, uint64_t seed)
     : loop_(loop),
       pool_(std::move(pool)),
       shared_(std::move(shared)),
+      options_version_(shared_->version()),
+      options_(std::make_shared<const ProxyOptions>(shared_->options())),
       random_(seed),
-      client_(std::make_unique<net::HttpClient>(loop, ClientOptions(shared_->options, false))),
-      grpc_client_(std::make_unique<net::HttpClient>(loop, ClientOptions(shared_->options, true))),
-      client_high_water_(shared_->options.server_limits.send_high_water_bytes) {
+      client_(std::make_unique<net::HttpClient>(loop, ClientOptions(*options_, false))),
+      grpc_client_(std::make_unique<net::HttpClient>(loop, ClientOptions(*options_, true))),
+      client_high_water_(options_->server_limits.send_high_water_bytes) {
   member_ = pool_->Join(loop, *this);
 }
 
@@ -37,9 +44,17 @@ ProxyHandler::~ProxyHandler() {
   grpc_client_.reset();
 }
 
+void ProxyHandler::TakeOptions() {
+  options_version_ = shared_->version();  // Before the options: these may be newer, never older.
+  options_ = std::make_shared<const ProxyOptions>(shared_->options());
+  client_->SetConnectTimeMax(options_->client.connect_time_max);
+  grpc_client_->SetConnectTimeMax(options_->client.connect_time_max);
+}
+
 std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead head,
                                                                http::ResponseSender& sender) {
   shared_->statistics.requests.Add();
+  if (options_version_ != shared_->version()) TakeOptions();
   const bool grpc = http::IsGrpcRequest(head);
   const bool gathered = grpc ? IsGrpcGathered(head.path()) : IsGathered(head);
   // Who may not is told so like everybody else.
@@ -57,7 +72,7 @@ std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead
 
 // Our tokens are not for the endpoints.
 bool ProxyHandler::MayGather(http::RequestHead& head) {
-  const std::shared_ptr<AccessSource>& access = shared_->options.access;
+  const std::shared_ptr<AccessSource>& access = options_->access;
   if (access == nullptr) return true;
   const std::string_view token = head.headers.Get("authorization").value_or("");
   if (!access_cache_.Check(*access, token, loop_.WallNow()).ok()) return false;

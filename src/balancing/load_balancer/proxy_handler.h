@@ -19,6 +19,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,6 +32,7 @@
 #include "balancing/load_balancer/inference_access.h"
 #include "balancing/load_balancer/pool.h"
 #include "balancing/load_balancer/proxy_statistics.h"
+#include "core/base/guarded.h"
 #include "core/buffer/budget.h"
 #include "network/http/stream.h"
 #include "network/net/http_client.h"
@@ -61,14 +63,24 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
  public:
   // What the proxies of all loops share; thread-safe.
   struct Shared {
-    explicit Shared(const ProxyOptions& o)
-        : options(o),
-          replay_budget(o.replay_total_bytes_max),
-          hold_budget(o.hold_total_bytes_max) {}
-    const ProxyOptions options;
+    explicit Shared(ProxyOptions options)
+        : replay_budget(options.replay_total_bytes_max),
+          hold_budget(options.hold_total_bytes_max),
+          options_(std::move(options)) {}
+
+    // For requests from now on; those in progress keep what they began with. The budgets, and of
+    // `client` all but connect_time_max, stay what they were.
+    void SetOptions(ProxyOptions options);
+    ProxyOptions options() { return *options_.Lock(); }
+    uint64_t version() const { return version_.load(std::memory_order_acquire); }  // Of them.
+
     Budget replay_budget;
     Budget hold_budget;
     ProxyStatistics statistics;
+
+   private:
+    Guarded<ProxyOptions> options_;
+    std::atomic<uint64_t> version_{1};
   };
 
   // `seed` makes request ids; different on each loop.
@@ -90,6 +102,8 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   void OnTooLate(Ticket ticket) override;
   void OnSuspected(EndpointId endpoint) override;
 
+  void TakeOptions();
+
   // Tries by the moment at which each wants to be asked how it is.
   Tries::iterator AddTry(ProxyAttempt& attempt, Instant limit);
   void RemoveTry(Tries::iterator position) { tries_.erase(position); }
@@ -101,6 +115,8 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   env::EventLoop& loop_;
   const std::shared_ptr<Pool> pool_;
   const std::shared_ptr<Shared> shared_;
+  uint64_t options_version_ = 0;
+  std::shared_ptr<const ProxyOptions> options_;  // A copy for this loop alone.
   env::SeededRandom random_;
   AccessCache access_cache_;
   std::unique_ptr<net::HttpClient> client_;

@@ -68,10 +68,11 @@ void ClientPool::ServeWaiting(Member& member) {
 void ClientPool::Open() {
   const uint64_t number = ++attempts_made_;
   Attempt& attempt = attempts_[number];
-  attempt.timer = group_->loop().RunAfter(options_.connect_time_max, [this, number] {
-    OnAttemptFailed(number, DeadlineExceeded(
-                                Concat("connecting to ", address_.ToString(), " takes longer than ",
-                                       ToMicroseconds(options_.connect_time_max) / 1000, " ms")));
+  const Duration time_max = options_.connect_time_max;
+  attempt.timer = group_->loop().RunAfter(time_max, [this, number, time_max] {
+    OnAttemptFailed(number, DeadlineExceeded(Concat("connecting to ", address_.ToString(),
+                                                    " takes longer than ",
+                                                    ToMicroseconds(time_max) / 1000, " ms")));
   });
   attempt.connecting =
       group_->loop().Connect(address_, [this, number](Result<std::unique_ptr<env::Stream>> stream) {

@@ -18,6 +18,7 @@ namespace tepal::net {
 
 class ClientPool final : public ConnectionOwner {
  public:
+  // The options outlive the pool.
   ClientPool(std::shared_ptr<ConnectionGroup> group, const HttpClient::Options& options,
              env::Address address, std::shared_ptr<HttpClient::Counters> counters)
       : group_(std::move(group)),
@@ -65,7 +66,7 @@ class ClientPool final : public ConnectionOwner {
   void Drop(Member& member);
 
   const std::shared_ptr<ConnectionGroup> group_;
-  const HttpClient::Options options_;
+  const HttpClient::Options& options_;
   const env::Address address_;
   const std::shared_ptr<HttpClient::Counters> counters_;
   std::vector<std::unique_ptr<Member>> members_;  // By Connection::owner_slot.

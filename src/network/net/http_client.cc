@@ -82,7 +82,7 @@ struct HttpClient::Impl {
   }
 
   env::EventLoop& loop;
-  const Options options;
+  Options options;  // The pools refer to it.
   const std::shared_ptr<Counters> counters = std::make_shared<Counters>();
   const std::shared_ptr<ConnectionGroup> group;
   std::map<std::tuple<env::Address::Family, std::string, uint16_t>, std::unique_ptr<ClientPool>>
@@ -98,6 +98,8 @@ HttpClient::~HttpClient() {
   for (auto& [number, fetching] : impl_->fetches) impl_->loop.Cancel(fetching.timer);
   impl_->fetches.clear();
 }
+
+void HttpClient::SetConnectTimeMax(Duration time) { impl_->options.connect_time_max = time; }
 
 std::unique_ptr<HttpClient::Exchange> HttpClient::Send(
     const env::Address& to, http::RequestHead head, bool end_of_request,

@@ -61,6 +61,9 @@ class HttpClient {
   void Fetch(const env::Address& to, http::RequestHead head, BufferList body, Duration time_max,
              Function<void(Result<Response>)> done);
 
+  // For connections that are begun from now on.
+  void SetConnectTimeMax(Duration time);
+
   // Idle connections to `to` are closed; requests in progress go on.
   void Forget(const env::Address& to);
 

@@ -46,6 +46,8 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
         [this, number](Result<TlsConnection> made) { OnHandshake(number, std::move(made)); });
   }
 
+  void SetLimits(const http::Limits& limits) { options_.limits = limits; }
+
   // `on_gone` runs on this loop after each connection that goes from now on, and once now: the last
   // one may have gone between the decision to drain and this call.
   void Drain(Function<void()> on_gone) {
@@ -134,7 +136,7 @@ class LoopShard final : public ConnectionOwner, public std::enable_shared_from_t
   }
 
   env::EventLoop& loop_;
-  const HttpServer::Options options_;
+  HttpServer::Options options_;
   const std::shared_ptr<HttpServer::Counters> counters_;
   std::unique_ptr<http::RequestHandler> handler_;
   PeerAwareHandler* const peer_aware_;  // The same, or null.
@@ -234,6 +236,13 @@ Result<env::Address> HttpServer::ListenOn(int descriptor) {
   ASSIGN_OR_RETURN(auto listener, impl_->accepting_loop().ListenOn(descriptor, impl_->OnAccept()));
   impl_->listeners.push_back(std::move(listener));
   return impl_->listeners.back()->address();
+}
+
+void HttpServer::SetLimits(const http::Limits& limits, uint32_t connections_max) {
+  impl_->options.connections_max = connections_max;
+  for (const std::shared_ptr<LoopShard>& shard : impl_->shards) {
+    shard->loop().Post([shard, limits] { shard->SetLimits(limits); });
+  }
 }
 
 void HttpServer::Drain(Function<void()> done) {

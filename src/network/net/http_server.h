@@ -46,6 +46,10 @@ class HttpServer {
   Result<env::Address> Listen(const env::Address& address, env::ListenOptions options = {});
   Result<env::Address> ListenOn(int descriptor);
 
+  // Others for connections from now on. Those that stand keep theirs, also when they are more than
+  // `connections_max`.
+  void SetLimits(const http::Limits& limits, uint32_t connections_max);
+
   // Closes the listeners: new clients are refused, connections go on. Who had connected by now is
   // served.
   void StopAccepting();
