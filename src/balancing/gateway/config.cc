@@ -37,6 +37,7 @@ lb::Balancer::Options BalancerOptions(const PoolConfig& pool, const LimitsConfig
   lb::Balancer::Options options;
   options.upstream = options.proxy.upstream = pool.name;
   options.pool = pool.pool;
+  options.model_routing = pool.model_routing;
   options.proxy.try_time_max = pool.tries.try_time_max;
   options.proxy.answer_idle_max = pool.tries.answer_idle_max;
   options.proxy.client.connect_time_max = pool.tries.connect_time_max;

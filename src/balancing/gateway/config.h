@@ -78,6 +78,7 @@ struct PoolConfig {
   uint32_t endpoint_in_flight_max = 0;
   lb::Dispatcher::Options pool;
   std::optional<lb::HashKey> hash_key;  // With policy hash.
+  bool model_routing = true;            // Endpoints are asked which models they have ready.
   TriesConfig tries;
   std::optional<AuthConfig> auth;                           // Absent: everybody may.
   std::optional<net::TlsSource::ServerFiles> client_tls;    // For listeners with TLS.

@@ -217,6 +217,7 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
   ReadClientTls(section, pool.client_tls);
   ReadEndpointTls(section, pool.endpoint_tls);
   ReadAuth(section, pool.auth);
+  section.Flag("model_routing", &pool.model_routing);
   section.Flag("allow_replica_changes", &pool.tries.allow_replica_changes);
   YamlReader queue = section.Section("queue");
   queue.Int("size_max", &pool.pool.queue_size_max, 0, kCountMax);

@@ -66,6 +66,7 @@ pools:
               replay_bytes_max: 2MiB, replay_total_bytes_max: 64MiB, hold_bytes_max: 3MiB}
     hedging: {after: p99.5, share: 0.02, tokens_max: 9}
     allow_replica_changes: true
+    model_routing: false
     queue: {size_max: 7, time_max: 4s}
   spare:
     client_tls: {certificate: c.pem, key: k.pem, client_ca: a.pem}
@@ -175,6 +176,8 @@ kubernetes: {kubeconfig: kube.yaml, context: c}
 
   const lb::Balancer::Options options = BalancerOptions(pool, config->limits);
   EXPECT_EQ(options.upstream, "http");
+  EXPECT_FALSE(options.model_routing);
+  EXPECT_TRUE(config->pools.at(1).model_routing);
   EXPECT_EQ(options.proxy.try_time_max, 3s);
   EXPECT_EQ(options.proxy.answer_idle_max, 8s);
   EXPECT_EQ(options.proxy.tries_max, 2u);

@@ -1,5 +1,6 @@
 #include "balancing/nginx_conf/location_reader.h"
 
+#include "balancing/nginx_conf/access_log_reader.h"
 #include "balancing/nginx_conf/health_reader.h"
 
 namespace tepal::nginx_conf {
@@ -39,6 +40,7 @@ class LocationReader {
     if (name == "return") return ReadReturn(directive);
     if (name == "status_zone" || name == "root" || name == "index") return;
     if (ReadLimit(context_, directive, scope_.config.limits)) return;
+    if (ReadAccessLog(context_, directive, true, scope_.config)) return;
     if (ReadTls(context_, directive, tls_)) return;
     if (ReadPassing(context_, directive, found_)) return;
     context_.NotHonoured(directive, "no directive of a location that this balancer knows");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "balancing/nginx_conf/access_log_reader.h"
 #include "balancing/nginx_conf/server_reader.h"
 
 namespace tepal::nginx_conf {
@@ -105,7 +106,8 @@ class Reader {
     } else if (name.starts_with("ssl_") || name.starts_with("proxy_") ||
                name.starts_with("grpc_")) {
       inherited_.push_back(&directive);
-    } else if (ReadLimit(context_, directive, reading_.config.limits)) {
+    } else if (ReadLimit(context_, directive, reading_.config.limits) ||
+               ReadAccessLog(context_, directive, false, reading_.config)) {
       return;
     } else if (std::find(kHarmless.begin(), kHarmless.end(), name) == kHarmless.end()) {
       context_.NotHonoured(directive, name == "stream" || name == "mail"

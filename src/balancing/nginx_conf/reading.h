@@ -2,10 +2,10 @@
 //
 // `http { }` may be around it or not (a file of conf.d). Read are: upstream with zone, server,
 // least_conn, random, queue and keepalive; resolver; server with listen, location, proxy_pass,
-// grpc_pass, health_check and match, api, time and size limits, proxy_next_upstream. Each directive
-// that is not honoured is noted with its line and why, and so is what the file itself gets wrong.
-// A file that cannot be meant (a syntax error, an unknown upstream, a value out of its range) is an
-// error.
+// grpc_pass, health_check and match, api, time and size limits, proxy_next_upstream, access_log.
+// Each directive that is not honoured is noted with its line and why, and so is what the file
+// itself gets wrong. A file that cannot be meant (a syntax error, an unknown upstream, a value out
+// of its range) is an error.
 //
 // Pure: opens no file and looks nothing up.
 

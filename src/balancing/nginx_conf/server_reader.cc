@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "balancing/nginx_conf/access_log_reader.h"
 #include "balancing/nginx_conf/location_reader.h"
 
 namespace tepal::nginx_conf {
@@ -41,6 +42,7 @@ class ServerReader {
     if (name == "listen") return ReadListen(directive);
     if (name == "location") return ReadLocation(context_, directive, scope_, found_);
     if (ReadLimit(context_, directive, scope_.config.limits)) return;
+    if (ReadAccessLog(context_, directive, true, scope_.config)) return;
     // Every host name is served; one root is as good as none where nothing is read from it.
     const bool harmless = name == "http2" || name == "status_zone" || name == "root" ||
                           name == "index" || name == "server_tokens";
