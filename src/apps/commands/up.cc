@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "apps/commands/commands.h"
+#include "apps/commands/serve_flags.h"
 #include "apps/commands/up_gpus.h"
 #include "apps/supervisor/balancer_traffic.h"
 #include "apps/supervisor/supervisor.h"
@@ -104,12 +105,19 @@ std::vector<std::string> ServeArguments(const supervisor::UpConfig& config,
                                         const std::string& repository) {
   // A replica is drained before it is told to stop, so it needs no lame-duck window.
   std::vector<std::string> arguments = {"serve", "--model-repository=" + repository,
-                                        "--lame-duck-secs=0", "--http-thread-count=1",
-                                        "--allow-grpc=false"};
+                                        "--lame-duck-secs=0", "--http-thread-count=1"};
   if (!config.models.empty()) arguments.push_back("--model-control-mode=explicit");
   for (const std::string& model : config.models) arguments.push_back("--load-model=" + model);
   arguments.insert(arguments.end(), config.serve_flags.begin(), config.serve_flags.end());
   return arguments;
+}
+
+// Whether the file's flags leave it on. Flags that are wrong are named by the replica.
+bool ServesGrpc(const std::vector<std::string>& serve_arguments) {
+  ServeOptions options;
+  const std::vector<std::string_view> flags(serve_arguments.begin() + 1, serve_arguments.end());
+  (void)ServeFlags(options).Parse(flags);
+  return options.allow_grpc;
 }
 
 lb::Balancer::Options BalancerOptions(const supervisor::BalancerConfig& config) {
@@ -135,7 +143,7 @@ class UpProcess {
   Status StartBalancer();
   Result<supervisor::SlotPlan> FindSlots();
   Status StartSupervisor();
-  void Greet(const supervisor::SlotPlan& plan);
+  void Greet(const supervisor::SlotPlan& plan, bool grpc);
   void Tell(std::string_view line);
   void Fetch(const env::Address& to, std::string_view path, Duration time_max,
              Function<void(Result<std::string>)> done);
@@ -223,13 +231,15 @@ Status UpProcess::StartSupervisor() {
   client_ = std::make_unique<net::HttpClient>(*loop_, net::HttpClient::Options());
   traffic_ =
       std::make_unique<supervisor::BalancerTraffic>(*balancer_, config_.balancer.in_flight_max);
-  Greet(plan);
+  const std::vector<std::string> arguments = ServeArguments(config_, repository_);
+  const bool grpc = ServesGrpc(arguments);
+  Greet(plan, grpc);
   env::CpuGroups* const groups = plan.enforced ? groups_.value().get() : nullptr;
   supervisor::LookForSlots look;
   if (gpus_ != nullptr) look = [this](auto done) { gpus_->Look(std::move(done)); };
   supervisor_ = std::make_unique<supervisor::Supervisor>(
-      supervisor::Supervisor::Options{config_, std::move(plan), program,
-                                      ServeArguments(config_, repository_), log_directory_},
+      supervisor::Supervisor::Options{config_, std::move(plan), program, arguments, log_directory_,
+                                      grpc},
       supervisor::Supervisor::Seams{
           *loop_, loop_->processes(), *traffic_, groups, &runtime::BindListener,
           [this](const env::Address& to, std::string_view path, Duration time_max,
@@ -254,18 +264,19 @@ int UpProcess::Run() {
   return 0;
 }
 
-void UpProcess::Greet(const supervisor::SlotPlan& plan) {
+void UpProcess::Greet(const supervisor::SlotPlan& plan, bool grpc) {
   std::FILE* const out = flags_.json ? stderr : stdout;
   std::fprintf(out,
-               "Clients    http://%s/  (v2 protocol; curl http://%s/v2/health/ready)\n"
+               "Clients    http://%s/  (v2 protocol%s; curl http://%s/v2/health/ready)\n"
                "Dashboard  http://%s/\n"
                "Slots      %s\n"
                "Replicas   %d to %d; logs in %s\n"
                "Ctrl-C     finishes the requests in progress and stops every replica; a second one "
                "kills them\n",
-               clients_.ToString().c_str(), clients_.ToString().c_str(), admin_.ToString().c_str(),
-               plan.description.c_str(), config_.autoscaler.options.replicas_min,
-               config_.autoscaler.options.replicas_max, log_directory_.c_str());
+               clients_.ToString().c_str(), grpc ? ", gRPC too" : "", clients_.ToString().c_str(),
+               admin_.ToString().c_str(), plan.description.c_str(),
+               config_.autoscaler.options.replicas_min, config_.autoscaler.options.replicas_max,
+               log_directory_.c_str());
   std::fflush(out);
 }
 

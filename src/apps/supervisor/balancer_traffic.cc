@@ -8,12 +8,12 @@
 
 namespace tepal::supervisor {
 
-EndpointId BalancerTraffic::AddEndpoint(const env::Address& address, const std::string& name,
-                                        const std::string& slot) {
+EndpointId BalancerTraffic::AddEndpoint(const Endpoint& endpoint) {
   lb::EndpointSpec spec;
-  spec.address = address;
-  spec.name = name;
-  spec.slot = slot;
+  spec.address = endpoint.address;
+  spec.grpc_address = endpoint.grpc_address;
+  spec.name = endpoint.name;
+  spec.slot = endpoint.slot;
   spec.in_flight_max = in_flight_max_;
   return balancer_.AddEndpoint(std::move(spec));
 }

@@ -15,8 +15,7 @@ class BalancerTraffic final : public TrafficControl {
   BalancerTraffic(lb::EndpointControl& balancer, uint32_t in_flight_max)
       : balancer_(balancer), in_flight_max_(in_flight_max) {}
 
-  EndpointId AddEndpoint(const env::Address& address, const std::string& name,
-                         const std::string& slot) override;
+  EndpointId AddEndpoint(const Endpoint& endpoint) override;
   void DrainEndpoint(EndpointId endpoint, Function<void()> done) override;
   void RemoveEndpoint(EndpointId endpoint) override;
   TrafficReading Read() override;

@@ -1,12 +1,13 @@
 // One `tepal serve` process: started with sockets of its own, asked how it is, stopped by signals.
 //
-// Both sockets are bound here, on 127.0.0.1 with ports of the system's choosing, and handed over
-// (LISTEN_FDS: the first is HTTP, the second metrics). This process keeps no copy, so that a port
-// stops answering when its replica dies. Lives on the supervisor's loop.
+// Its sockets are bound here, on 127.0.0.1 with ports of the system's choosing, and handed over
+// (LISTEN_FDS: HTTP, metrics and, where it serves it, gRPC). This process keeps no copy, so that a
+// port stops answering when its replica dies. Lives on the supervisor's loop.
 
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ struct ReplicaProcess {
   std::unique_ptr<env::Process> process;
   env::Address http;
   env::Address metrics;
+  std::optional<env::Address> grpc;
   EndpointId endpoint = 0;  // 0: has no traffic.
   Instant started{};
   Instant last_heard{};  // When it last answered.
@@ -44,6 +46,7 @@ struct ReplicaProcess {
     std::vector<std::string> arguments;
     std::string log_path;
     std::string device;  // For CUDA_VISIBLE_DEVICES; empty: as it is here.
+    bool grpc = true;
   };
   // `on_exit` as env::ProcessStarter has it.
   static Result<ReplicaProcess> Start(ReplicaId id, int slot, const Plan& plan, BindListener& bind,

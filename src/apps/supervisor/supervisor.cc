@@ -119,7 +119,7 @@ void Supervisor::Do(const Action& action) {
 
 void Supervisor::StartReplica(const Action& action) {
   const ReplicaProcess::Plan plan{options_.program, options_.serve_arguments, LogOf(action.slot),
-                                  table_[static_cast<size_t>(action.slot)].device};
+                                  table_[static_cast<size_t>(action.slot)].device, options_.grpc};
   Result<ReplicaProcess> started = ReplicaProcess::Start(
       action.replica, action.slot, plan, seams_.bind, seams_.processes, seams_.loop.Now(),
       [self = self_, id = action.replica](env::ProcessExit exit) {
@@ -143,8 +143,8 @@ void Supervisor::Admit(ReplicaProcess& replica) {
     const Status limited = seams_.groups->Move(slot.cgroup, replica.process->pid());
     if (!limited.ok()) Tell(Concat(NameOf(replica), " has no quota: ", limited.message()));
   }
-  replica.endpoint =
-      seams_.traffic.AddEndpoint(replica.http, Concat("replica-", replica.slot), slot.name);
+  replica.endpoint = seams_.traffic.AddEndpoint(
+      {replica.http, replica.grpc, Concat("replica-", replica.slot), slot.name});
   Tell(Concat(NameOf(replica), " is ready after ", Seconds(seams_.loop.Now() - replica.started)));
 }
 

@@ -50,6 +50,7 @@ class Supervisor {
     std::string program;  // The `tepal` that replicas run.
     std::vector<std::string> serve_arguments;  // "serve", "--model-repository=…", …
     std::string log_directory;                 // replica-<slot>.log go there.
+    bool grpc = true;                          // Whether replicas serve gRPC.
   };
   struct Seams {
     env::EventLoop& loop;

@@ -114,6 +114,7 @@ void Supervisor::WriteSlot(json::Writer& out, size_t index, Instant now) const {
     out.Key("replica").Uint(replica->first).Key("pid").Int(replica->second.process->pid());
     out.Key("address").String(replica->second.http.ToString());
     out.Key("metrics_address").String(replica->second.metrics.ToString());
+    if (replica->second.grpc) out.Key("grpc_address").String(replica->second.grpc->ToString());
     const EndpointReading* const endpoint = FindEndpoint(traffic_, replica->second.endpoint);
     const auto share = shares_.find(replica->second.endpoint);
     if (endpoint != nullptr && share != shares_.end()) {

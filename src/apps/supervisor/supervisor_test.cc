@@ -81,9 +81,9 @@ class FakeProcesses final : public env::ProcessStarter {
 
 class FakeTraffic final : public TrafficControl {
  public:
-  EndpointId AddEndpoint(const env::Address& address, const std::string& name,
-                         const std::string&) override {
-    endpoints[++last_] = Concat(name, " ", address.ToString());
+  EndpointId AddEndpoint(const Endpoint& endpoint) override {
+    endpoints[++last_] = Concat(endpoint.name, " ", endpoint.address.ToString());
+    if (endpoint.grpc_address) grpc_ports[last_] = endpoint.grpc_address->port;
     return last_;
   }
   void DrainEndpoint(EndpointId endpoint, Function<void()> done) override {
@@ -107,6 +107,7 @@ class FakeTraffic final : public TrafficControl {
 
   TrafficReading traffic;
   std::map<EndpointId, std::string> endpoints;
+  std::map<EndpointId, int> grpc_ports;
   std::map<EndpointId, Function<void()>> drains;
 
  private:
@@ -143,7 +144,7 @@ class SupervisorTest : public ::testing::Test {
     }
     for (int i = 0; i < 7 && !look; ++i) plan.slots.push_back({.id = Concat("cpu ", i)});
     supervisor_ = std::make_unique<Supervisor>(
-        Supervisor::Options{config_, std::move(plan), "/bin/tepal", {"serve"}, "logs"},
+        Supervisor::Options{config_, std::move(plan), "/bin/tepal", {"serve"}, "logs", grpc_},
         Supervisor::Seams{loop_, processes_, traffic_, nullptr,
                           [this](const env::Address&) -> Result<std::unique_ptr<env::BoundSocket>> {
                             return std::unique_ptr<env::BoundSocket>(
@@ -196,6 +197,7 @@ class SupervisorTest : public ::testing::Test {
   UpConfig config_;
   uint16_t last_port_ = 40000;
   std::vector<std::string> lines_;
+  bool grpc_ = true;
   bool finished_ = false;
   Result<std::vector<Slot>> found_ = std::vector<Slot>();  // At the start none: slots of CPU.
   std::unique_ptr<Supervisor> supervisor_;
@@ -221,15 +223,25 @@ TEST_F(SupervisorTest, FollowsTheLoadUpAndDown) {
   EXPECT_EQ(traffic_.endpoints.size(), 1u);
 }
 
-TEST_F(SupervisorTest, HandsOverTwoSocketsAndALog) {
+TEST_F(SupervisorTest, HandsOverSocketsAndALog) {
   Start();
   loop_.RunFor(2s);
   const env::ProcessOptions& options = processes_.children.begin()->second.options;
   EXPECT_EQ(options.program, "/bin/tepal");
   EXPECT_EQ(options.log_path, "logs/replica-0.log");
-  ASSERT_EQ(options.listen_descriptors.size(), 2u);
+  ASSERT_EQ(options.listen_descriptors.size(), 3u);
   EXPECT_EQ(traffic_.endpoints.begin()->second,
             Concat("replica-0 127.0.0.1:", options.listen_descriptors[0]));
+  EXPECT_EQ(traffic_.grpc_ports.begin()->second, options.listen_descriptors[2]);
+}
+
+TEST_F(SupervisorTest, WithoutGrpcThereIsNoSocketForIt) {
+  grpc_ = false;
+  Start();
+  loop_.RunFor(2s);
+  EXPECT_EQ(processes_.children.begin()->second.options.listen_descriptors.size(), 2u);
+  EXPECT_EQ(traffic_.endpoints.size(), 1u);
+  EXPECT_TRUE(traffic_.grpc_ports.empty());
 }
 
 TEST_F(SupervisorTest, AKilledReplicaLosesItsTrafficAtOnceAndComesBack) {

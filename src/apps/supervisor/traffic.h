@@ -44,9 +44,13 @@ class TrafficControl {
  public:
   virtual ~TrafficControl() = default;
 
-  // `name` and `slot` are for people.
-  virtual EndpointId AddEndpoint(const env::Address& address, const std::string& name,
-                                 const std::string& slot) = 0;
+  struct Endpoint {
+    env::Address address;
+    std::optional<env::Address> grpc_address;  // Where gRPC calls go; `address` without it.
+    std::string name;                          // For people, as the slot.
+    std::string slot;
+  };
+  virtual EndpointId AddEndpoint(const Endpoint& endpoint) = 0;
 
   // It gets nothing new. `done` runs once, when it has answered what it had, unless it is removed
   // before.

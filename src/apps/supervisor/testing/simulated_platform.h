@@ -312,12 +312,12 @@ class SimulatedPlatform final : private env::ProcessStarter, private TrafficCont
 
   // TrafficControl, for the supervisor.
 
-  EndpointId AddEndpoint(const env::Address& address, const std::string& name,
-                         const std::string& slot) override {
+  EndpointId AddEndpoint(const Endpoint& endpoint) override {
     lb::EndpointSpec spec;
-    spec.address = address;
-    spec.name = name;
-    spec.slot = slot;
+    spec.address = endpoint.address;
+    spec.grpc_address = endpoint.grpc_address;
+    spec.name = endpoint.name;
+    spec.slot = endpoint.slot;
     spec.in_flight_max = config_.balancer.in_flight_max;
     const EndpointId id = dispatcher_.Add(std::move(spec), loop_.Now());
     SettleSoon();
