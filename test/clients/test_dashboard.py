@@ -237,9 +237,9 @@ class Dashboard(unittest.TestCase):
         self.text("#rights", "monitor · read only")
         button = "document.querySelector('#endpoints button')"
         self.assertEqual(self.browser.run(f"return [{button}.ariaDisabled, {button}.title, {button}.ariaLabel];"),
-                         ["true", "the token's role is read", "Drain a: the token's role is read"])
+                         ["true", "your role is read", "Drain a: your role is read"])
         self.browser.run(f"{button}.click();")
-        self.text("#notice", "Drain of a: the token's role is read.")
+        self.text("#notice", "Drain of a: your role is read.")
         self.becomes(ROWS, [["a", "up"], ["b", "up"]])
         # It lasts as long as the tab, and is nowhere else.
         self.browser.open(f"{self.admin}/dashboard.html")

@@ -215,7 +215,7 @@ void ReadPool(YamlReader& section, PoolConfig& pool) {
   ReadRetries(section.Section("retries"), pool.pool.retry_budget, pool.tries);
   ReadHedging(section.Section("hedging"), pool.pool.hedging);
   ReadClientTls(section, pool.client_tls);
-  ReadEndpointTls(section, pool.endpoint_tls);
+  ReadServerTrust(section, "endpoint_tls", pool.endpoint_tls);
   ReadAuth(section, pool.auth);
   section.Flag("model_routing", &pool.model_routing);
   section.Flag("allow_replica_changes", &pool.tries.allow_replica_changes);

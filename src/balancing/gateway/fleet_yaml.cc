@@ -4,13 +4,12 @@
 #include <string>
 
 #include "balancing/gateway/fleet.h"
+#include "balancing/gateway/tls_yaml.h"
 #include "core/base/text.h"
 
 namespace tepal::gateway {
 
 namespace {
-
-using options::YamlReader;
 
 constexpr std::string_view kHttp = "http://";
 constexpr std::string_view kHttps = "https://";
@@ -27,20 +26,9 @@ Result<FleetAddress> ParseFleetAddress(std::string_view text) {
   return address;
 }
 
-void ReadFleetTls(YamlReader section, net::TlsSource::ClientFiles& tls) {
-  section.Text("ca", &tls.ca);
-  section.Flag("verify", &tls.verify_server);
-  section.Text("name", &tls.server_name);
-  section.Text("certificate", &tls.certificate_chain);
-  section.Text("key", &tls.key);
-  if (tls.certificate_chain.empty() != tls.key.empty()) {
-    section.Fail("certificate", "one of certificate and key", "both or none");
-  }
-}
-
 }  // namespace
 
-void ReadFleet(YamlReader& admin, GatewayConfig& config) {
+void ReadFleet(options::YamlReader& admin, GatewayConfig& config) {
   std::vector<std::string> texts;
   admin.Texts("fleet", &texts);
   for (const std::string& text : texts) {
@@ -55,8 +43,8 @@ void ReadFleet(YamlReader& admin, GatewayConfig& config) {
   if (texts.size() > Fleet::kMembersMax) {
     admin.Fail("fleet", Concat(texts.size()), Concat("at most ", Fleet::kMembersMax));
   }
-  if (!admin.Has("fleet_tls")) return;
-  ReadFleetTls(admin.Section("fleet_tls"), config.fleet_tls.emplace());
+  ReadServerTrust(admin, "fleet_tls", config.fleet_tls);
+  if (!config.fleet_tls.has_value()) return;
   const bool used = std::any_of(config.fleet.begin(), config.fleet.end(),
                                 [](const FleetAddress& address) { return address.tls; });
   if (!used) admin.Fail("fleet_tls", "no https:// in fleet", "one, or no fleet_tls");

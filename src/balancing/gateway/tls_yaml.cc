@@ -22,9 +22,10 @@ void ReadClientTls(YamlReader& pool, std::optional<net::TlsSource::ServerFiles>&
   ReadServerFiles(section, tls.emplace());
 }
 
-void ReadEndpointTls(YamlReader& pool, std::optional<net::TlsSource::ClientFiles>& tls) {
-  if (!pool.Has("endpoint_tls")) return;
-  YamlReader section = pool.Section("endpoint_tls");
+void ReadServerTrust(YamlReader& parent, std::string_view key,
+                     std::optional<net::TlsSource::ClientFiles>& tls) {
+  if (!parent.Has(key)) return;
+  YamlReader section = parent.Section(key);
   tls.emplace();
   section.Text("ca", &tls->ca);
   section.Flag("verify", &tls->verify_server);

@@ -66,7 +66,7 @@ AdminAnswer ReloadAnswer(const AdminSubject& subject, const Result<std::string>&
 // Why the caller may change nothing; empty: it may.
 std::string_view WhyNoWrite(const AdminSubject& subject, AdminAccess::Role role) {
   if (!subject.writable) return "writing is not allowed";
-  return role == AdminAccess::Role::kWrite ? "" : "the token's role is read";
+  return role == AdminAccess::Role::kWrite ? "" : "your role is read";
 }
 
 std::string_view TypeOf(std::string_view path) {

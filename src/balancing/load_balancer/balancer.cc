@@ -238,8 +238,13 @@ void Balancer::Sample() {
 
 void Balancer::SampleModels(Instant now) {
   const std::vector<uint64_t> requests = pool_->ReadModelRequests();
+  const size_t known = model_windows_.size();
   model_windows_.resize(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) (void)model_windows_[i].Add(now, requests[i]);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    // What came before a model was first looked at has come since the last look.
+    if (i >= known) (void)model_windows_[i].Add(now - kSampleInterval, 0);
+    (void)model_windows_[i].Add(now, requests[i]);
+  }
 }
 
 void Balancer::AskForModels(const std::vector<Dispatcher::EndpointStatus>& endpoints) {
@@ -340,8 +345,9 @@ std::vector<ModelReading> Balancer::ReadModels() {
       reading.rate_10s = window.Rate(10s);
       reading.history.assign(window.history().begin(), window.history().end());
     }
-    const bool idle = std::all_of(reading.history.begin(), reading.history.end(),
-                                  [](double rate) { return rate == 0; });
+    const bool idle =
+        !reading.history.empty() && std::all_of(reading.history.begin(), reading.history.end(),
+                                                [](double rate) { return rate == 0; });
     if (idle && status.ready == 0 && status.waiting == 0 && status.counts.in_flight == 0) continue;
     reading.status = std::move(status);
     models.push_back(std::move(reading));
