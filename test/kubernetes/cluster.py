@@ -33,8 +33,9 @@ REPOSITORY = HERE.parent.parent
 class Cluster:
     address = "10.99.0.1"
 
-    def __init__(self, nodes=2, images=(), apiserver=(), controller_manager=()):
-        self.node_count = nodes
+    def __init__(self, nodes=2, images=(), apiserver=(), controller_manager=(), controllers=True):
+        """`controllers=False`: etcd and the API server alone, where objects stay as they are written."""
+        self.node_count, self.controllers = nodes, controllers
         self.name = f"tepal-kube-{os.getpid()}"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tk-"))
         (self.folder / "log").mkdir()
@@ -248,6 +249,8 @@ class Cluster:
                     "--advertise-client-urls=http://127.0.0.1:2379", "--listen-peer-urls=http://127.0.0.1:2380", "--unsafe-no-fsync",
                     "--log-level=warn")
         self._start_apiserver()
+        if not self.controllers:
+            return
         self._start_controller_manager()
         self._start_scheduler()
         self.wait(lambda: self.items("serviceaccounts", "-n", "default"), "the controller manager works")
