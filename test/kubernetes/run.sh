@@ -23,6 +23,9 @@ tools/setup test  # Photos, ONNX Runtime, tritonclient.
 tools/setup kubernetes
 test/kubernetes/build >/dev/null
 test/chart/build >/dev/null
+case " ${*:-test_stock_pieces} " in *" test_stock_pieces"*)
+  for piece in prometheus prometheus-operator; do test/kubernetes/stock/build "$piece" >/dev/null; done ;;
+esac
 [ -f build/release/build.ninja ] || cmake --preset release >/dev/null
 ninja -C build/release --quiet kubernetes
 exec python3 test/kubernetes/run.py "$@"
