@@ -18,6 +18,7 @@ import json
 import pathlib
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ class Balancer:
         self.address, self.api = f"127.0.0.1:{front}", f"http://127.0.0.1:{admin}"
         addresses = [f"--endpoint=127.0.0.1:{port_of(server)}" for server in fleet.servers]
         self.command = [str(TEPAL), "balance", f"--listen={self.address}", f"--admin=127.0.0.1:{admin}", *addresses, *flags]
-        self.kills = 0
+        self.kills, self.dying = 0, False
         self.start()
 
     def start(self):
@@ -155,9 +156,11 @@ class Fleet:
 
     # What happens to the third balancer.
     def kill_balancer(self, *_):
+        self.mortal.dying = True
         self.mortal.process.kill()
         self.mortal.process.wait()
         self.mortal.kills += 1
+        self.mortal.dying = False
         self.mortal.start()
         self.until(lambda: all(peer["state"] == "up" for peer in self.mortal.peers().values()), "the balancer has found its servers")
 
@@ -243,6 +246,9 @@ class Load:
                     self.count("turns refused")
                     continue
                 connections[balancer] = connection
+            elif connection.sock is None or select.select([connection.sock], [], [], 0)[0]:
+                connections.pop(balancer).close()  # Closed by its balancer, as every client looks before it sends.
+                continue
             self.count("turns")
             try:
                 connection.request("POST", "/v2/models/echo/infer", content, {"Inference-Header-Content-Length": str(json_size)})
@@ -255,18 +261,11 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 del connections[balancer]
-                # Killed in the meantime, or about to be counted as such by whoever killed it.
-                if balancer is self.mortal and (balancer.kills > kills or self.dies(balancer, kills)):
+                # Killed in the meantime.
+                if balancer.kills > kills or balancer.dying:
                     self.count("turns lost in a killed balancer")
                 else:
                     self.failures.append(f"turns: {error!r} of {'the mortal' if balancer is self.mortal else 'the first'} balancer")
-
-    def dies(self, balancer, kills):
-        for _ in range(200):
-            if balancer.kills > kills:
-                return True
-            time.sleep(0.01)
-        return False
 
     def answered(self):
         return sum(balancer.state()["requests"] for balancer in (self.http, self.grpc))
