@@ -2,6 +2,9 @@
 
 find_program(TEPAL_CCACHE ccache)
 if(TEPAL_CCACHE)
+  # One cache for every checkout: what is below it is named relative to it.
+  set(TEPAL_CCACHE ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros ${TEPAL_CCACHE})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${TEPAL_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${TEPAL_CCACHE})
 endif()

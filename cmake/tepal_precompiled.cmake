@@ -7,10 +7,6 @@ option(TEPAL_PRECOMPILED "Precompile the standard library and GoogleTest" OFF)
 set(standard_headers <algorithm> <array> <atomic> <chrono> <condition_variable> <cstdint> <cstring> <deque> <functional> <map>
   <memory> <mutex> <optional> <set> <span> <string> <string_view> <thread> <unordered_map> <utility> <variant> <vector>)
 if(TEPAL_PRECOMPILED)
-  # ccache tells files by content, so a precompiled header must not carry the time of its making.
-  if(TEPAL_CCACHE)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${TEPAL_CCACHE})
-  endif()
   set(nothing ${CMAKE_BINARY_DIR}/generated/nothing.cc)
   file(CONFIGURE OUTPUT ${nothing} CONTENT "")
   foreach(kind rooms tests)
