@@ -61,11 +61,15 @@ function(tepal_room path)
     add_executable(tepal_${name}_test ${tests})
     target_link_libraries(tepal_${name}_test PRIVATE tepal_${name} tepal_compile ${world}
       GTest::gmock GTest::gtest_main)
-    # What is tested is optimised, the tests are not: half of their compile time.
-    target_compile_options(tepal_${name}_test PRIVATE -O0)
+    # What is tested is optimised, and so are simulations; other tests are not: half of their compile time.
+    set(simulations ${tests})
+    list(FILTER simulations INCLUDE REGEX "_sim_test\\.cc$")
+    list(FILTER tests EXCLUDE REGEX "_sim_test\\.cc$")
+    set_source_files_properties(${tests} PROPERTIES COMPILE_OPTIONS -O0)
+    set_source_files_properties(${simulations} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
     tepal_precompiled(tepal_${name}_test tests)
     add_test(NAME ${name} COMMAND tepal_${name}_test)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900)  # Sanitizers on a busy machine.
     add_dependencies(unit_tests tepal_${name}_test)
   endif()
   foreach(bench ${benches})

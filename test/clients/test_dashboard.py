@@ -14,7 +14,7 @@ from browser import PROGRAM, Browser
 from stack import TEPAL, free_ports, stop, wait_for
 
 WAIT = """
-  const until = Date.now() + 20000;
+  const until = Date.now() + 60000;
   while (Date.now() < until) {
     const value = (() => { %s })();
     if (value) return value;
