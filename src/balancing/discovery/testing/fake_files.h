@@ -12,7 +12,7 @@ namespace tepal::discovery::testing {
 
 class InlineExecutor final : public env::Executor {
  public:
-  void Execute(env::Task task) override { task(); }
+  void Execute(Function<void()> task) override { task(); }
 };
 
 class FakeFiles final : public env::FileSystem {
