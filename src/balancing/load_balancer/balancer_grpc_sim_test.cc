@@ -51,21 +51,9 @@ TEST(BalancerGrpcSimTest, KilledAndFrozenServersCostNoUnaryCall) {
     SCOPED_TRACE(Concat("seed ", seed));
     GrpcScene scene(seed, 3);
     scene.AddEndpoints();
-    env::SeededRandom random(seed * 7);
-    for (int round = 0; round < 4; ++round) {
-      const size_t victim = random.Below(3);
-      const bool freeze = random.Below(2) == 0;
-      for (int i = 0; i < 60; ++i) {
-        if (i == 20 && freeze) scene.servers[victim].service->frozen = true;
-        if (i == 20 && !freeze) scene.Kill(victim);
-        scene.Call(kUnary, Text(random.Below(3000), 'm'));
-        if (random.Below(2) == 0) scene.world.RunFor(Duration(random.Below(2'000'000)));
-      }
-      scene.world.RunFor(6s);
-      if (freeze) scene.Kill(victim);
-      scene.Begin(victim);
-      scene.world.RunFor(8s);
-    }
+    scene.CallThroughDeaths(seed * 7, [&](env::Random& random, int) {
+      scene.Call(kUnary, Text(random.Below(3000), 'm'));
+    });
     scene.Finish();
     EXPECT_EQ(scene.Failed(), 0);
     retries += scene.balancer->Read().retries;

@@ -243,21 +243,9 @@ TEST(BalancerHedgeSimTest, KilledAndFrozenServersCostNoRequest) {
     options.pool.health.enabled = true;
     GrpcScene scene(seed, 4, options);
     scene.AddEndpoints();
-    env::SeededRandom random(seed * 7);
-    for (int round = 0; round < 4; ++round) {
-      const size_t victim = random.Below(4);
-      const bool freeze = random.Below(2) == 0;
-      for (int i = 0; i < 60; ++i) {
-        if (i == 20 && freeze) scene.servers[victim].service->frozen = true;
-        if (i == 20 && !freeze) scene.Kill(victim);
-        scene.Call(random.Below(2) == 0 ? kInferRoute : kUnary, Concat("message ", i));
-        if (random.Below(2) == 0) scene.world.RunFor(Duration(random.Below(2'000'000)));
-      }
-      scene.world.RunFor(6s);
-      if (freeze) scene.Kill(victim);
-      scene.Begin(victim);
-      scene.world.RunFor(8s);
-    }
+    scene.CallThroughDeaths(seed * 7, [&](env::Random& random, int i) {
+      scene.Call(random.Below(2) == 0 ? kInferRoute : kUnary, Concat("message ", i));
+    });
     scene.Finish();
     EXPECT_EQ(scene.Failed(), 0);
     for (size_t i = 0; i < scene.calls.size(); ++i) {

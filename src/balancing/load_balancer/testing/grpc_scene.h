@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "balancing/load_balancer/balancer.h"
+#include "core/base/function.h"
 #include "core/base/text.h"
 #include "network/http/body_collector.h"
 #include "network/http/grpc.h"
@@ -271,6 +272,25 @@ class GrpcScene {
         grpc->Send(address, std::move(head), false,
                    std::make_unique<http::GrpcStreamResponse>(kSceneMessageMax, std::move(on)));
     return stream;
+  }
+
+  // Four rounds of sixty calls each; within each a server is killed or freezes, and begins anew.
+  void CallThroughDeaths(uint64_t seed, Function<void(env::Random&, int)> call) {
+    env::SeededRandom chance(seed);
+    for (int round = 0; round < 4; ++round) {
+      const size_t victim = chance.Below(servers.size());
+      const bool freeze = chance.Below(2) == 0;
+      for (int i = 0; i < 60; ++i) {
+        if (i == 20 && freeze) servers[victim].service->frozen = true;
+        if (i == 20 && !freeze) Kill(victim);
+        call(chance, i);
+        if (chance.Below(2) == 0) world.RunFor(Duration(chance.Below(2'000'000)));
+      }
+      world.RunFor(6s);
+      if (freeze) Kill(victim);
+      Begin(victim);
+      world.RunFor(8s);
+    }
   }
 
   bool AllOver() const {
