@@ -32,8 +32,8 @@ Result<DnsAnswer> Useful(Result<DnsAnswer> answer) {
 }  // namespace
 
 struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
-  State(env::EventLoop& on, Options asked, uint64_t seed)
-      : loop(on), options(std::move(asked)), random(seed) {}
+  State(env::EventLoop& on, Options asked, uint64_t seed, const DnsCounters& before)
+      : loop(on), options(std::move(asked)), random(seed), counters(before) {}
 
   struct Job {
     DnsQuestion question;
@@ -102,8 +102,9 @@ struct DnsClient::State : std::enable_shared_from_this<DnsClient::State> {
   DnsCounters counters;
 };
 
-DnsClient::DnsClient(env::EventLoop& loop, Options options, uint64_t seed)
-    : state_(std::make_shared<State>(loop, std::move(options), seed)) {}
+DnsClient::DnsClient(env::EventLoop& loop, Options options, uint64_t seed,
+                     const DnsCounters& counters)
+    : state_(std::make_shared<State>(loop, std::move(options), seed, counters)) {}
 
 const DnsCounters& DnsClient::counters() const { return state_->counters; }
 

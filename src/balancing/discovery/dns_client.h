@@ -29,7 +29,8 @@ class DnsClient {
     Duration time_max = 2s;             // For each of them, over UDP and TCP together.
   };
 
-  DnsClient(env::EventLoop& loop, Options options, uint64_t seed);
+  // `counters`: what was counted before, by the client that this one takes the place of.
+  DnsClient(env::EventLoop& loop, Options options, uint64_t seed, const DnsCounters& counters = {});
   ~DnsClient();  // Questions in progress are given up without a call.
 
   // `done` runs once, never inside. An answer that says there is no such name is one. kUnavailable:

@@ -213,7 +213,8 @@ void Gateway::UseDns() {
     conf.servers.push_back({env::Address::Family::kIp4, "127.0.0.1", 53});  // As resolv.conf(5).
   }
   auto client = std::make_unique<discovery::DnsClient>(
-      loop, discovery::DnsClient::Options{conf.servers, config_.dns.time_max}, world_.seed);
+      loop, discovery::DnsClient::Options{conf.servers, config_.dns.time_max}, world_.seed,
+      dns_client_ == nullptr ? discovery::DnsCounters() : dns_client_->counters());
   auto lookup = std::make_unique<discovery::DnsLookup>(*client, std::move(conf));
   discovery::Refresh::Options refresh;
   refresh.valid = config_.dns.valid;

@@ -12,12 +12,14 @@ namespace {
 using testing::HasSubstr;
 
 TEST(GatewayDiscoverySimTest, TheNameServersAreAResolverZone) {
-  Scene scene(1, R"(
+  const auto with = [](const std::string& dns) {
+    return Concat(R"(
 listeners: [{address: "127.0.0.1:80"}]
 pools: {a: {endpoints: [{address: "pods:1", resolve: true}]}}
-dns: {servers: ["10.0.0.53:53"], status_zone: z}
-admin: {enabled: false}
-)");
+dns: {servers: ["10.0.0.53:53"], )",
+                  dns, "}\nadmin: {enabled: false}\n");
+  };
+  Scene scene(1, with("status_zone: z"));
   const std::vector<lb::ResolverZone> zones = scene.gateway_->admin().ReadResolvers();
   ASSERT_EQ(zones.size(), 1u);
   EXPECT_EQ(zones[0].name, "z");
@@ -25,6 +27,11 @@ admin: {enabled: false}
   EXPECT_GE(zones[0].requests.at(0).second, 2u);  // A and AAAA; nobody is there to answer.
   EXPECT_EQ(zones[0].responses.back().first, "unknown");
   EXPECT_EQ(zones[0].responses.back().second, zones[0].requests.at(0).second);
+  // Other name servers go on with the count.
+  scene.Reload(with("status_zone: z, time_max: 1s"));
+  const std::vector<lb::ResolverZone> later = scene.gateway_->admin().ReadResolvers();
+  EXPECT_GE(later[0].requests.at(0).second, zones[0].requests.at(0).second + 2);
+  EXPECT_EQ(later[0].responses.back().second, later[0].requests.at(0).second);
 }
 
 TEST(GatewayDiscoverySimTest, NamesAreLookedUpAnewWhenDnsChanges) {
