@@ -55,7 +55,8 @@ Status Gateway::Start(LookUp look_up) {
     if (names_.count(NameText(name)) > 0) continue;
     ASSIGN_OR_RETURN(names_[NameText(name)], look_up(name));
   }
-  for (const PoolConfig& pool : config_.pools) RETURN_IF_ERROR(AddPool(pool));
+  ASSIGN_OR_RETURN(AuthOfPools auth, ReadAuth(config_));
+  for (const PoolConfig& pool : config_.pools) RETURN_IF_ERROR(AddPool(pool, auth));
   RETURN_IF_ERROR(ListenAll(config_.listeners));
   (void)SetEndpoints();
   return ListenAdmin();
@@ -81,7 +82,24 @@ void Gateway::SetCertificateRoles() {
   admin_->subject().certificates = asked ? std::optional(config_.admin_tls->roles) : std::nullopt;
 }
 
-Status Gateway::AddPool(const PoolConfig& config) {
+discovery::FileWatch::World Gateway::FilesWorld() const {
+  return {*world_.loops.front(), world_.executor, world_.files};
+}
+
+// Of pools that are new, or that others may use from now on. Reads the files.
+Result<Gateway::AuthOfPools> Gateway::ReadAuth(const GatewayConfig& next) {
+  AuthOfPools read;
+  for (const PoolConfig& pool : next.pools) {
+    if (Find(pool.name) != nullptr && config_.FindPool(pool.name)->auth == pool.auth) continue;
+    std::unique_ptr<AuthFiles>& auth = read[pool.name];
+    if (!pool.auth.has_value()) continue;
+    ASSIGN_OR_RETURN(auth, AuthFiles::New(FilesWorld(), *pool.auth, world_.seed)
+                               .WithContext(Concat("auth of pool '", pool.name, "'")));
+  }
+  return read;
+}
+
+Status Gateway::AddPool(const PoolConfig& config, AuthOfPools& auth) {
   lb::Balancer::Options options = BalancerOptions(config, config_.limits);
   options.proxy.access_log = world_.access_log;
   if (config.client_tls.has_value() || config.endpoint_tls.has_value()) {
@@ -92,18 +110,14 @@ Status Gateway::AddPool(const PoolConfig& config) {
     options.proxy.client.tls = std::move(tls.endpoints);
   }
   auto pool = std::make_unique<RunningPool>();
-  const discovery::FileWatch::World files{*world_.loops.front(), world_.executor, world_.files};
-  if (config.auth.has_value()) {
-    ASSIGN_OR_RETURN(pool->auth, AuthFiles::New(files, *config.auth, world_.seed)
-                                     .WithContext(Concat("auth of pool '", config.name, "'")));
-    options.proxy.access = pool->auth->source();
-  }
+  pool->auth = std::move(auth.extract(config.name).mapped());
+  if (pool->auth != nullptr) options.proxy.access = pool->auth->source();
   pool->number = ++pools_made_;
   pool->name = config.name;
   pool->balancer = std::make_unique<lb::Balancer>(world_.loops, std::move(options),
                                                   world_.seed + (pool->number << 32));
   pool->endpoints = std::make_unique<PoolEndpoints>(
-      PoolEndpoints::World{*pool->balancer, *dns_, files, config_.dns.ip6, kube_now_});
+      PoolEndpoints::World{*pool->balancer, *dns_, FilesWorld(), config_.dns.ip6, kube_now_});
   admin_->subject().pools.push_back({config.name, pool->balancer.get(), false});
   pools_.push_back(std::move(pool));
   return {};
@@ -145,8 +159,7 @@ Status Gateway::ReadTokens() {
                    world_.files.Read(path, discovery::kWatchedFileBytesMax));
   ASSIGN_OR_RETURN(admin_->subject().access, lb::AdminAccess::Parse(first, path));
   tokens_ = std::make_unique<discovery::FileWatch>(
-      discovery::FileWatch::World{*world_.loops.front(), world_.executor, world_.files}, path,
-      kTokensInterval, [this, path](const Result<std::string>& text) {
+      FilesWorld(), path, kTokensInterval, [this, path](const Result<std::string>& text) {
         Result<lb::AdminAccess> access = text.ok() ? lb::AdminAccess::Parse(*text, path)
                                                    : Result<lb::AdminAccess>(text.status());
         if (access.ok()) {
@@ -278,9 +291,10 @@ Status Gateway::KeepNames(NamesFound found) {
 Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
   const ReloadPlan plan = PlanReload(config_, next);
   RETURN_IF_ERROR(NeedKube(next));
+  ASSIGN_OR_RETURN(AuthOfPools auth, ReadAuth(next));
   RETURN_IF_ERROR(KeepNames(std::move(found)));
   // Without TLS, which needs a restart: this cannot fail.
-  for (const std::string& name : plan.added) RETURN_IF_ERROR(AddPool(*next.FindPool(name)));
+  for (const std::string& name : plan.added) RETURN_IF_ERROR(AddPool(*next.FindPool(name), auth));
   if (Status status = ListenAll(plan.listeners); !status.ok()) {
     for (const std::string& name : plan.added) RemovePool(name);
     return status;
@@ -290,14 +304,22 @@ Result<std::string> Gateway::Apply(GatewayConfig next, NamesFound found) {
   config_ = std::move(next);
   SetCertificateRoles();
   if (other_dns) UseDns();
-  for (const PoolConfig& pool : config_.pools) {
-    Find(pool.name)->balancer->Reconfigure(BalancerOptions(pool, config_.limits));
-  }
+  for (const PoolConfig& pool : config_.pools) Reconfigure(pool, auth);
   const discovery::EndpointSet::Change change = SetEndpoints();
   ++admin_->subject().generation;
   const std::string summary = Summary(plan, change);
   telemetry::LogInfo(Concat("balancer: reloaded; ", summary));
   return summary;
+}
+
+void Gateway::Reconfigure(const PoolConfig& config, AuthOfPools& auth) {
+  RunningPool& pool = *Find(config.name);
+  if (auto others = auth.extract(config.name); !others.empty()) {
+    pool.auth = std::move(others.mapped());
+  }
+  lb::Balancer::Options options = BalancerOptions(config, config_.limits);
+  if (pool.auth != nullptr) options.proxy.access = pool.auth->source();
+  pool.balancer->Reconfigure(options);
 }
 
 Gateway::RunningPool* Gateway::Find(const std::string& name) {

@@ -92,7 +92,12 @@ class Gateway {
   Status MakeFleet();
   Status Listen(const ListenerConfig& listener);
   Status ListenAll(const std::vector<ListenerConfig>& listeners);
-  Status AddPool(const PoolConfig& config);
+  // By pool; null where everybody may.
+  using AuthOfPools = std::map<std::string, std::unique_ptr<AuthFiles>>;
+  Result<AuthOfPools> ReadAuth(const GatewayConfig& next);
+  Status AddPool(const PoolConfig& config, AuthOfPools& auth);
+  discovery::FileWatch::World FilesWorld() const;
+  void Reconfigure(const PoolConfig& config, AuthOfPools& auth);
   discovery::EndpointSet::Change SetEndpoints();
   Result<std::string> Apply(GatewayConfig next, NamesFound found);
   Status KeepNames(NamesFound found);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "balancing/gateway/testing/gateway_scene.h"
 
 namespace tepal::gateway {
@@ -105,34 +107,43 @@ TEST(GatewaySimTest, LimitsAreOthersForConnectionsFromNowOn) {
   EXPECT_EQ(post(third), "200");
 }
 
-TEST(GatewaySimTest, ATokenIsWantedWhereItIsSwitchedOn) {
-  constexpr char kAuth[] = R"(
-listeners: [{address: "127.0.0.1:80"}]
-pools: {a: {endpoints: [{address: "10.0.0.1:1"}], auth: {tokens_file: users}}}
+std::string WithAuth(const std::string& auth) {
+  return Concat(R"(
+listeners: [{address: "127.0.0.1:80", pool: a}]
+pools: {a: {endpoints: [{address: "10.0.0.1:1"}, {address: "10.0.0.1:2"}])",
+                auth, R"(}}
 admin: {enabled: false}
-)";
+)");
+}
+
+// The status of a GET, and what else the answer says.
+std::string StatusOf(Scene& scene, const std::string& token, const std::string& target = "/v2") {
+  http::RequestHead head;
+  head.method = "GET";
+  head.target = target;
+  head.scheme = "http";
+  if (!token.empty()) head.headers.Add("authorization", "Bearer " + token);
+  std::string answer;
+  scene.client_loop_->Post([&, head]() mutable {
+    scene.client_->Fetch({env::Address::Family::kIp4, "127.0.0.1", 80}, std::move(head), {}, 60s,
+                         [&](Result<net::HttpClient::Response> response) {
+                           ASSERT_TRUE(response.ok()) << response.status().message();
+                           answer = Concat(response->head.status);
+                           const http::Headers& headers = response->head.headers;
+                           if (headers.Has("www-authenticate")) answer += " Bearer";
+                           if (!headers.Has("x-request-id")) answer += " without an id";
+                         });
+  });
+  EXPECT_TRUE(scene.world_.RunUntil([&] { return !answer.empty(); }, 60s));
+  return answer;
+}
+
+TEST(GatewaySimTest, ATokenIsWantedWhereItIsSwitchedOn) {
   Scene scene(1, kOne);
   scene.files_.Write("users", "ann 0123456789abcdef");
-  scene.Restart(kAuth);
+  scene.Restart(WithAuth(", auth: {tokens_file: users}"));
   const auto status = [&](const std::string& token, const std::string& target) {
-    http::RequestHead head;
-    head.method = "GET";
-    head.target = target;
-    head.scheme = "http";
-    if (!token.empty()) head.headers.Add("authorization", "Bearer " + token);
-    std::string answer;
-    scene.client_loop_->Post([&, head]() mutable {
-      scene.client_->Fetch({env::Address::Family::kIp4, "127.0.0.1", 80}, std::move(head), {}, 60s,
-                           [&](Result<net::HttpClient::Response> response) {
-                             ASSERT_TRUE(response.ok()) << response.status().message();
-                             answer = Concat(response->head.status);
-                             const http::Headers& headers = response->head.headers;
-                             if (headers.Has("www-authenticate")) answer += " Bearer";
-                             if (!headers.Has("x-request-id")) answer += " without an id";
-                           });
-    });
-    EXPECT_TRUE(scene.world_.RunUntil([&] { return !answer.empty(); }, 60s));
-    return answer;
+    return StatusOf(scene, token, target);
   };
   EXPECT_EQ(status("", "/v2"), "401 Bearer");
   EXPECT_EQ(status("fedcba9876543210", "/v2"), "401 Bearer");
@@ -146,7 +157,74 @@ admin: {enabled: false}
   scene.files_.Write("users", "nobody short");  // It stays as it was.
   scene.world_.RunFor(3s);
   EXPECT_EQ(status("fedcba9876543210", "/v2"), "200");
-  EXPECT_THAT(scene.Reload(kOne), HasSubstr("a restart is needed for pools.a.auth"));
+}
+
+TEST(GatewaySimTest, WhoMayIsAnotherFromNowOn) {
+  Scene scene(1, kOne);
+  const std::string ann = "0123456789abcdef", bob = "fedcba9876543210";
+  scene.files_.Write("users", Concat("ann ", ann));
+  scene.files_.Write("others", Concat("bob ", bob));
+  scene.files_.Write("bad", "nobody short");
+  EXPECT_EQ(StatusOf(scene, ""), "200");
+  scene.Send(80, 1);  // On its way when tokens begin to be wanted.
+  scene.world_.RunFor(2ms);
+  EXPECT_THAT(scene.Reload(WithAuth(", auth: {tokens_file: users}")), HasSubstr("0 added"));
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 0) << scene.failure_;
+  EXPECT_EQ(StatusOf(scene, ""), "401 Bearer");
+  EXPECT_EQ(StatusOf(scene, ann), "200");
+  scene.Reload(WithAuth(", auth: {tokens_file: others}"));
+  EXPECT_EQ(StatusOf(scene, ann), "401 Bearer");
+  EXPECT_EQ(StatusOf(scene, bob), "200");
+  // The other file is watched, the one before is not any more.
+  scene.files_.Write("others", Concat("ann ", ann));
+  scene.files_.Write("users", Concat("bob ", bob));
+  scene.world_.RunFor(3s);
+  EXPECT_EQ(StatusOf(scene, ann), "200");
+  EXPECT_EQ(StatusOf(scene, bob), "401 Bearer");
+  // One that is wrong changes nothing, also where it is a new pool's.
+  EXPECT_THAT(scene.Reload(WithAuth(", auth: {tokens_file: bad}")),
+              HasSubstr("auth of pool 'a': bad:1: "));
+  EXPECT_THAT(scene.Reload(WithAuth("}, b: {endpoints: [], auth: {tokens_file: nowhere}")),
+              HasSubstr("auth of pool 'b': "));
+  EXPECT_EQ(scene.gateway_->admin().pools.size(), 1u);
+  EXPECT_EQ(StatusOf(scene, bob), "401 Bearer");
+  scene.Reload(kOne);
+  EXPECT_EQ(StatusOf(scene, ""), "200");
+}
+
+TEST(GatewaySimTest, TheReplayBudgetIsAnotherFromNowOn) {
+  const auto with = [](int total) {
+    return Concat(R"(
+listeners: [{address: "127.0.0.1:80"}]
+pools: {a: {endpoints: [{address: "10.0.0.1:1"}],
+            retries: {replay_bytes_max: 100, replay_total_bytes_max: )",
+                  total, "}}}\nadmin: {enabled: false}\n");
+  };
+  Scene scene(1, with(1000));
+  const auto kept = [&] { return scene.gateway_->admin().Find("a")->control->Read().replay_bytes; };
+  // The most that eight requests at once hold.
+  const auto most = [&] {
+    scene.Send(80, 8, std::string(100, 'x'));
+    uint64_t held = 0;
+    for (int i = 0; i < 30; ++i) {
+      scene.world_.RunFor(500us);
+      held = std::max(held, kept());
+    }
+    return held;
+  };
+  EXPECT_GT(most(), 200u);
+  scene.Send(80, 8, std::string(100, 'x'));
+  scene.world_.RunFor(2ms);  // On their way when the budget shrinks.
+  EXPECT_THAT(scene.Reload(with(200)), HasSubstr("0 added"));
+  scene.Finish();
+  EXPECT_EQ(kept(), 0u);
+  EXPECT_EQ(most(), 200u);
+  scene.Reload(with(1000));
+  EXPECT_GT(most(), 200u);
+  scene.Finish();
+  EXPECT_EQ(scene.failed_, 0) << scene.failure_;
+  EXPECT_EQ(kept(), 0u);
 }
 
 TEST(GatewaySimTest, AnAddressInUseFailsTheStartByName) {

@@ -43,9 +43,6 @@ std::optional<net::TlsSource::ServerFiles> AdminFiles(const GatewayConfig& confi
 void ComparePools(ReloadPlan& plan, const GatewayConfig& running, const GatewayConfig& next) {
   for (const PoolConfig& pool : next.pools) {
     if (const PoolConfig* before = running.FindPool(pool.name)) {
-      Compare(plan, Concat("pools.", pool.name, ".auth"), before->auth, pool.auth);
-      Compare(plan, Concat("pools.", pool.name, ".retries.replay_total_bytes_max"),
-              before->tries.replay_total_bytes_max, pool.tries.replay_total_bytes_max);
       Compare(plan, Concat("TLS of pool ", pool.name), TlsText(*before), TlsText(pool));
     } else {
       Compare(plan, Concat("TLS of the new pool ", pool.name), std::string(), TlsText(pool));

@@ -1,9 +1,9 @@
 // What a changed configuration means for a balancer that runs: a pure function.
 //
-// Pools with their endpoints, choices, health checks, ejection, queue and retries are applied while
-// requests go on, limits for connections that come from then on, and DNS at once; pools and
-// addresses can be added, and pools removed with all of their addresses. What is made once
-// (threads, the admin address, TLS, who may use a pool) needs a restart and is named. A plan that
+// Pools with their endpoints, choices, health checks, ejection, queue, retries and who may use them
+// are applied while requests go on, limits for connections that come from then on, and DNS at once;
+// pools and addresses can be added, and pools removed with all of their addresses. What is made
+// once (threads, the admin address, TLS, the access log) needs a restart and is named. A plan that
 // needs a restart is not carried out at all.
 
 #pragma once
@@ -16,7 +16,7 @@
 namespace tepal::gateway {
 
 struct ReloadPlan {
-  std::vector<std::string> restart;  // Fields that need one, as "pools.http.auth".
+  std::vector<std::string> restart;  // Fields that need one, as "admin.tls".
   std::vector<std::string> added;    // Pools.
   std::vector<std::string> removed;
   std::vector<ListenerConfig> listeners;  // To be added, those of added pools among them.

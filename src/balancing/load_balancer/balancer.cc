@@ -161,11 +161,9 @@ AdminServer& Balancer::Admin() {
 void Balancer::Reconfigure(const Options& options) {
   TEPAL_CHECK(Validate(options).ok());
   const ProxyOptions before = std::exchange(options_.proxy, options.proxy);
-  options_.proxy.access = before.access;
   options_.proxy.access_log = before.access_log;
   options_.proxy.upstream = before.upstream;
   options_.proxy.client.tls = before.client.tls;
-  options_.proxy.replay_total_bytes_max = before.replay_total_bytes_max;
   options_.pool = options.pool;
   options_.model_routing = options.model_routing;
   options_.limits = options.limits;

@@ -65,9 +65,9 @@ class Balancer final : public EndpointControl {
   std::vector<ModelReading> ReadModels() override;
   std::vector<ModelAtEndpoint> ReadModelEndpoints(ModelNumber model) override;
 
-  // Other choices, checks and limits from now on, valid ones: endpoints, what is in flight and who
-  // waits stay. Requests in progress are tried, and connections limited, as when they began. Names,
-  // TLS, access, the access log and replay_total_bytes_max stay what they were.
+  // Other choices, checks, limits and access from now on, valid ones: endpoints, what is in flight
+  // and who waits stay. Requests in progress are tried, and connections limited, as when they
+  // began. Names, TLS and the access log stay what they were.
   void Reconfigure(const Options& options);
 
   // Shown as "extra" in the state of the dashboard; see admin_subject.h.

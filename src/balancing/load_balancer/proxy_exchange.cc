@@ -40,7 +40,7 @@ ProxyExchange::ProxyExchange(ProxyHandler& handler, http::RequestHead head,
       begun_(handler.loop_.Now()),
       ticket_(handler.NewTicket()),
       body_(head_.has_body ? head_.content_length : 0, options().replay_bytes_max,
-            handler.shared_->replay_budget),
+            handler.shared_->replay_budget.budget()),
       request_ended_(!head_.has_body) {
   PrepareHead();
   statistics().active.fetch_add(1, std::memory_order_relaxed);

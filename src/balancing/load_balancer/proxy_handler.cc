@@ -19,6 +19,7 @@ net::HttpClient::Options ClientOptions(const ProxyOptions& options, bool http2) 
 }  // namespace
 
 void ProxyHandler::Shared::SetOptions(ProxyOptions options) {
+  replay_budget.SetLimit(options.replay_total_bytes_max);
   *options_.Lock() = std::move(options);
   version_.fetch_add(1, std::memory_order_release);
 }

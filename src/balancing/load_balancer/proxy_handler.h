@@ -32,6 +32,7 @@
 #include "balancing/load_balancer/inference_access.h"
 #include "balancing/load_balancer/pool.h"
 #include "balancing/load_balancer/proxy_statistics.h"
+#include "balancing/load_balancer/replay_budget.h"
 #include "core/base/guarded.h"
 #include "core/buffer/budget.h"
 #include "network/http/stream.h"
@@ -68,13 +69,13 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
           hold_budget(options.hold_total_bytes_max),
           options_(std::move(options)) {}
 
-    // For requests from now on; those in progress keep what they began with. The budgets, and of
-    // `client` all but connect_time_max, stay what they were.
+    // For requests from now on; those in progress keep what they began with. The budget of held
+    // answers, and of `client` all but connect_time_max, stay what they were. On the control loop.
     void SetOptions(ProxyOptions options);
     ProxyOptions options() { return *options_.Lock(); }
     uint64_t version() const { return version_.load(std::memory_order_acquire); }  // Of them.
 
-    Budget replay_budget;
+    ReplayBudget replay_budget;
     Budget hold_budget;
     ProxyStatistics statistics;
 

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "balancing/load_balancer/replay_budget.h"
+
 namespace tepal::lb {
 namespace {
 
@@ -71,6 +73,29 @@ TEST(ReplayBodyTest, WithoutBudgetNothingIsPromised) {
     EXPECT_TRUE(second.full());
   }
   EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(ReplayBudgetTest, TheLimitChangesWhilePartsAreHeld) {
+  ReplayBudget replay(100);
+  Budget& budget = replay.budget();
+  EXPECT_TRUE(budget.TryTake(80));
+  EXPECT_FALSE(budget.TryTake(21));
+  EXPECT_EQ(replay.used(), 80u);
+  replay.SetLimit(50);
+  EXPECT_EQ(replay.used(), 80u);
+  EXPECT_FALSE(budget.TryTake(1));
+  budget.Give(60);
+  EXPECT_FALSE(budget.TryTake(31));
+  EXPECT_TRUE(budget.TryTake(30));
+  replay.SetLimit(200);
+  EXPECT_TRUE(budget.TryTake(150));
+  EXPECT_FALSE(budget.TryTake(1));
+  budget.Give(200);
+  EXPECT_EQ(replay.used(), 0u);
+  replay.SetLimit(SIZE_MAX);
+  EXPECT_TRUE(budget.TryTake(size_t{1} << 40));
+  EXPECT_EQ(replay.used(), size_t{1} << 40);
+  budget.Give(size_t{1} << 40);
 }
 
 }  // namespace

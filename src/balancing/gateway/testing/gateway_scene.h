@@ -143,15 +143,17 @@ class Scene {
   }
 
   // The bodies of `count` answers, asked for one after the other a millisecond apart.
-  void Send(uint16_t port, int count) {
+  void Send(uint16_t port, int count, const std::string& body = "") {
     for (int i = 0; i < count; ++i) {
-      client_loop_->RunAfter(i * 1ms, [this, port] {
+      client_loop_->RunAfter(i * 1ms, [this, port, body] {
         http::RequestHead head;
         head.method = "POST";
         head.target = "/v2/models/m/infer";
         head.scheme = "http";
-        client_->Fetch({env::Address::Family::kIp4, "127.0.0.1", port}, std::move(head), {}, 60s,
-                       [this](Result<net::HttpClient::Response> response) {
+        BufferList sent;
+        if (!body.empty()) sent.push_back(Buffer::Copy(body));
+        client_->Fetch({env::Address::Family::kIp4, "127.0.0.1", port}, std::move(head),
+                       std::move(sent), 60s, [this](Result<net::HttpClient::Response> response) {
                          if (response.ok() && response->head.status == 200) {
                            ++answers_[std::string(response->body.text())];
                          } else {
