@@ -23,6 +23,8 @@ class LineSink {
   virtual bool Write(std::string line) = 0;
 };
 
+inline constexpr int kStatusClientGone = 499;
+
 struct AccessEntry {
   WallTime time{};  // When the head had come.
   std::string_view request_id;

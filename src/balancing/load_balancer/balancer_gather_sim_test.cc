@@ -1,11 +1,35 @@
 // Requests about all replicas, in the simulated world.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "balancing/load_balancer/gather.h"
 #include "balancing/load_balancer/testing/model_scene.h"
 
 namespace tepal::lb {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr char kRose[] = "\x0a\x04rose";  // A ModelStatisticsRequest.
+
+http::Headers With(const std::string& name, const std::string& value) {
+  http::Headers headers;
+  headers.Add(name, value);
+  return headers;
+}
+
+class Lines final : public LineSink {
+ public:
+  bool Write(std::string line) override {
+    lines.push_back(std::move(line));
+    return true;
+  }
+  std::string Last() const { return lines.empty() ? "none" : lines.back(); }
+  std::vector<std::string> lines;
+};
 
 TEST(BalancerGatherSimTest, StatisticsAreThoseOfAllReplicas) {
   ModelScene scene({{"rose"}, {"rose"}, {"rose"}});
@@ -48,6 +72,80 @@ TEST(BalancerGatherSimTest, StatisticsAreThoseOfAllReplicas) {
   scene.world.RunFor(3s);
   EXPECT_EQ(scene.Ask("/v2/models/nettle/stats", "", {}, "GET").status, 404);
   EXPECT_EQ(scene.balancer->Read().active, 0u);
+}
+
+class GatherLogSimTest : public ::testing::Test {
+ protected:
+  static Balancer::Options Options(const std::shared_ptr<Lines>& log) {
+    Balancer::Options options;
+    options.proxy.access_log = log;
+    options.proxy.upstream = "pool";
+    return options;
+  }
+  // The one line more that there is now.
+  std::string Line() {
+    scene.world.RunFor(10ms);
+    EXPECT_EQ(log->lines.size(), ++lines) << log->Last();
+    return log->Last();
+  }
+  std::shared_ptr<Lines> log = std::make_shared<Lines>();
+  ModelScene scene{{{"rose"}, {"rose"}}, Options(log)};
+  size_t lines = 0;
+};
+
+TEST_F(GatherLogSimTest, ARequestIsOneLine) {
+  (void)scene.Ask("/v2/models/stats?key=hidden", "", With("x-request-id", "mine"), "GET");
+  std::string line = Line();
+  EXPECT_THAT(line, HasSubstr(R"("request_id":"mine","client":)"));
+  EXPECT_THAT(line, HasSubstr(R"("method":"GET","path":"/v2/models/stats","protocol":"HTTP/1.1",)"
+                              R"("upstream":"pool","status":200,"tries":[{"endpoint":"10.0.0.1:)"));
+  EXPECT_THAT(line, AllOf(HasSubstr(R"({"endpoint":"10.0.0.1:1","time_us":)"),
+                          HasSubstr(R"({"endpoint":"10.0.0.1:2","time_us":)")));
+  EXPECT_THAT(line, Not(HasSubstr("hidden")));
+
+  const auto [end, message] = scene.Call(kStatistics, kRose);
+  line = Line();
+  const std::string id(end.trailers.Get("x-request-id").value_or("none"));
+  EXPECT_THAT(line, HasSubstr(Concat(R"("request_id":")", id, "\",")));
+  EXPECT_THAT(line, HasSubstr(Concat(R"("path":")", kStatistics,
+                                     R"(","protocol":"HTTP/2","model":"rose",)")));
+  EXPECT_THAT(line, AllOf(HasSubstr(R"({"endpoint":"10.0.0.1:1","time_us":)"),
+                          HasSubstr(R"({"endpoint":"10.0.0.1:2","time_us":)")));
+  EXPECT_THAT(line, HasSubstr(Concat(R"("bytes_received":6,"bytes_sent":)", message.size(), "}")));
+  // The endpoints have the same id.
+  for (const ServerBook& book : scene.books) EXPECT_EQ(book.request_ids.back(), id);
+}
+
+TEST_F(GatherLogSimTest, SoIsOneThatFails) {
+  (void)scene.Ask("/v2/models/nettle/stats", "", {}, "GET");
+  std::string line = Line();
+  EXPECT_THAT(line, HasSubstr(R"("model":"nettle","upstream":"pool","status":404,"tries":[{)"));
+  (void)scene.Ask("/v2/repository/index", std::string(kGatherBodyBytesMax + 1, ' '));
+  EXPECT_THAT(Line(), HasSubstr(R"("status":413,"error":"its body was refused","tries":[])"));
+
+  scene.books[1].frozen = true;
+  const auto gone = scene.Start(kStatistics, kRose);
+  scene.world.RunFor(100ms);
+  scene.client_loop->Post([&] { scene.exchange.reset(); });
+  line = Line();
+  EXPECT_THAT(line, HasSubstr(R"("status":499,"tries":[{"endpoint":"10.0.0.1:1",)"));
+  EXPECT_FALSE(gone->over);
+  for (const EndpointId id : scene.endpoints) EXPECT_TRUE(scene.balancer->SetDown(id, true).ok());
+  (void)scene.Call(kStatistics, kRose);
+  EXPECT_THAT(Line(), HasSubstr(R"("status":503,"error":"no endpoint is available","tries":[])"));
+  (void)scene.Ask("/v2/models/stats", "", {}, "GET");
+  EXPECT_THAT(Line(), HasSubstr(R"("status":503,"error":"no endpoint is available","tries":[])"));
+  scene.world.RunFor(10s);
+  EXPECT_EQ(log->lines.size(), lines);
+  EXPECT_EQ(scene.balancer->Read().active, 0u);
+}
+
+TEST_F(GatherLogSimTest, WhoDoesNotAnswerInTimeIsATryToo) {
+  scene.books[1].frozen = true;
+  (void)scene.Call(kStatistics, kRose);
+  const std::string line = Line();
+  EXPECT_THAT(line, HasSubstr(R"("status":200,)"));
+  EXPECT_THAT(line, HasSubstr(R"({"endpoint":"10.0.0.1:2","time_us":5000)"));
 }
 
 }  // namespace

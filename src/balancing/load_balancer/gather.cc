@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "balancing/load_balancer/gather_record.h"
 #include "core/base/text.h"
 #include "core/json/value.h"
 #include "core/json/writer.h"
@@ -36,14 +37,13 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
         head_(std::move(head)),
         index_(IsIndex(head_.path())),
         sender_(&sender),
-        begun_(door.loop.Now()) {
-    door_.statistics.active.fetch_add(1, std::memory_order_relaxed);
+        record_(door, head_) {
     per_replica_ = head_.query().find("per_replica=true") != std::string_view::npos ||
                    head_.headers.Get("tepal-per-replica") == "true";
   }
-  ~Gathering() { door_.statistics.active.fetch_sub(1, std::memory_order_relaxed); }
 
   void Begin(const Buffer& body) {
+    record_.OnRequest(body.size());
     if (const Result<json::Value> wish = json::Parse(body.text()); wish.ok()) {
       const json::Value* ready = wish->Find("ready");
       ready_only_ = ready != nullptr && ready->AsBool() != nullptr && *ready->AsBool();
@@ -68,7 +68,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
 
   void OnReset() {
     sender_ = nullptr;
-    door_.statistics.client_gone.Add();
+    record_.OnClientGone();
   }
 
  private:
@@ -90,6 +90,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
 
   void OnAnswer(size_t index, Result<net::HttpClient::Response> answer) {
     Replica& replica = replicas_[index];
+    record_.OnReplica(replica.endpoint);
     if (answer.ok()) {
       replica.status = answer->head.status;
       replica.body = answer->body;
@@ -140,17 +141,16 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
   }
 
   void Error(int status, std::string_view message) {
-    door_.statistics.failed.Add();
     json::Writer out;
     out.BeginObject().Key("error").String(message).EndObject();
-    Respond(status, out.Take());
+    Respond(status, out.Take(), message);
   }
 
-  void Respond(int status, const std::string& json) {
+  void Respond(int status, const std::string& json, std::string_view error = {}) {
     http::ResponseHead head;
     head.status = status;
     head.headers.Add("content-type", "application/json");
-    if (const auto id = head_.headers.Get("x-request-id")) head.headers.Add("x-request-id", *id);
+    head.headers.Add("x-request-id", head_.headers.Get("x-request-id").value_or(""));
     size_t answered = 0;
     std::string missing;
     for (const Replica& replica : replicas_) {
@@ -163,10 +163,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
     head.headers.Add("tepal-replicas", Concat(answered, " of ", replicas_.size()));
     constexpr size_t kMissingMax = 4096;
     if (!missing.empty()) head.headers.Add("tepal-missing", missing.substr(0, kMissingMax));
-    ProxyStatistics& statistics = door_.statistics;
-    statistics.responses.Add(status);
-    statistics.latency.Record(ToMicroseconds(door_.loop.Now() - begun_));
-    statistics.bytes_sent.Add(json.size());
+    record_.OnAnswered(status, json.size(), error);
     BufferList body;
     body.push_back(Buffer::Copy(json));
     std::exchange(sender_, nullptr)->Respond(std::move(head), std::move(body));
@@ -178,7 +175,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
   bool per_replica_ = false;
   bool ready_only_ = false;
   http::ResponseSender* sender_;  // Null when the client has its answer, or has gone.
-  const Instant begun_;
+  GatherRecord record_;
   std::vector<Replica> replicas_;
   size_t waiting_ = 0;
 };
@@ -191,7 +188,7 @@ bool IsGathered(const http::RequestHead& head) {
   return head.method == "GET" && path.starts_with("/v2/models/") && path.ends_with("/stats");
 }
 
-std::unique_ptr<http::RequestReceiver> Gather(const GatherDoor& door, http::RequestHead head,
+std::unique_ptr<http::RequestReceiver> Gather(const GatherDoor& door, const http::RequestHead& head,
                                               http::ResponseSender& sender) {
   auto gathering = std::make_shared<Gathering>(door, head, sender);
   return std::make_unique<http::CollectingRequest>(

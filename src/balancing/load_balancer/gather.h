@@ -1,7 +1,6 @@
 // Requests that are about all replicas: model statistics and the repository index are asked of
 // every ready endpoint, and the client gets one answer (serving/kserve_wire/replica_answers.h), or
-// with
-// `?per_replica=true` (or the field `tepal-per-replica: true`) each endpoint's own:
+// with `?per_replica=true` (or the field `tepal-per-replica: true`) each endpoint's own:
 //
 //   {"replicas":[{"endpoint":"10.0.0.1:8000","name":"left","status":200,"answer":{…}},
 //                {"endpoint":"10.0.0.2:8000","name":"right","error":"no answer within 5000 ms"}]}
@@ -10,12 +9,14 @@
 // tepal-replicas says how many have answered ("2 of 3"), tepal-missing which have not and why. One
 // that answers with an error of its own (it does not have the model) is left out; when all do, the
 // first of those answers is passed on. 502 when none has answered, 503 when there is none to ask.
+// The access log has one line of it, with all that were asked (gather_record.h).
 // Over gRPC (ModelStatistics, RepositoryIndex) the two fields are trailers, and there is no answer
 // of each. Owned by one loop.
 
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "balancing/load_balancer/proxy_handler.h"
 
@@ -34,9 +35,11 @@ struct GatherDoor {
   net::HttpClient& client;
   Pool& pool;
   ProxyStatistics& statistics;
+  std::shared_ptr<const ProxyOptions> options;
+  std::string user;  // Who the client's token says it is; may be empty.
 };
 
-std::unique_ptr<http::RequestReceiver> Gather(const GatherDoor& door, http::RequestHead head,
+std::unique_ptr<http::RequestReceiver> Gather(const GatherDoor& door, const http::RequestHead& head,
                                               http::ResponseSender& sender);
 
 // The same for gRPC; the door's client speaks HTTP/2.

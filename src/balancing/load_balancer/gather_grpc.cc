@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "balancing/load_balancer/gather.h"
+#include "balancing/load_balancer/gather_record.h"
 #include "balancing/load_balancer/grpc_terms.h"
 #include "core/base/text.h"
 #include "network/http/grpc.h"
+#include "serving/kserve_wire/proto_fields.h"
 #include "serving/kserve_wire/replica_messages.h"
 
 namespace tepal::lb {
@@ -15,6 +17,16 @@ namespace tepal::lb {
 namespace {
 
 constexpr size_t kAnswerBytesMax = 16u << 20;
+constexpr size_t kTrailerBytesMax = 4096;  // Clients take 8 KiB of all of them.
+
+// The name in a ModelStatisticsRequest.
+std::string_view ModelOfStatistics(std::string_view request) {
+  std::string_view name;
+  for (ProtoFields fields(request); fields.Next();) {
+    if (fields.number == 1) name = fields.bytes;
+  }
+  return name;
+}
 
 struct Replica {
   std::string endpoint;
@@ -27,18 +39,12 @@ struct Replica {
 
 class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
  public:
-  GrpcGathering(const GatherDoor& door, const http::RequestHead& head, http::ResponseSender& sender)
-      : door_(door),
-        path_(head.path()),
-        authorization_(head.headers.Get("authorization").value_or("")),
-        sender_(&sender),
-        begun_(door.loop.Now()) {
-    door_.statistics.active.fetch_add(1, std::memory_order_relaxed);
-  }
-  ~GrpcGathering() { door_.statistics.active.fetch_sub(1, std::memory_order_relaxed); }
+  GrpcGathering(const GatherDoor& door, http::RequestHead head, http::ResponseSender& sender)
+      : door_(door), head_(std::move(head)), sender_(&sender), record_(door, head_) {}
 
   void Begin(Buffer request) {
     request_ = std::move(request);
+    record_.OnRequest(request_.size(), is_index() ? "" : ModelOfStatistics(request_.text()));
     for (const auto& endpoint : door_.pool.Read(door_.loop.Now()).endpoints) {
       if (endpoint.state != EndpointState::kUp) continue;
       const env::Address& address = endpoint.spec.grpc_address.value_or(endpoint.spec.address);
@@ -56,7 +62,7 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
   }
 
   void OnReset() {
-    door_.statistics.client_gone.Add();
+    record_.OnClientGone();
     sender_ = nullptr;
     End();
   }
@@ -71,8 +77,11 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
             if (const auto self = weak.lock()) self->OnAnswer(index, status, message);
           });
         });
-    http::RequestHead head = http::MakeGrpcRequest("", path_, kGatherTimeMax);
-    if (!authorization_.empty()) head.headers.Add("authorization", authorization_);
+    http::RequestHead head = http::MakeGrpcRequest("", head_.path(), kGatherTimeMax);
+    for (const std::string_view name :
+         {"authorization", "x-request-id", "traceparent", "tracestate"}) {
+      if (const auto value = head_.headers.Get(name)) head.headers.Add(name, *value);
+    }
     Replica& replica = replicas_[index];
     replica.exchange =
         door_.client.Send(asked_[index], std::move(head), false, std::move(receiver));
@@ -85,6 +94,7 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
   void OnAnswer(size_t index, const Status& status, const Buffer& message) {
     Replica& replica = replicas_[index];
     if (sender_ == nullptr || std::exchange(replica.over, true)) return;
+    record_.OnReplica(replica.endpoint);
     replica.status = status;
     replica.message = message;
     // What the network has done to it is UNAVAILABLE as well.
@@ -93,6 +103,9 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
   }
 
   void Answer() {
+    for (const Replica& replica : replicas_) {
+      if (replica.exchange != nullptr && !replica.over) record_.OnReplica(replica.endpoint);
+    }
     std::vector<std::string_view> good;
     const Replica* refused = nullptr;
     for (const Replica& replica : replicas_) {
@@ -103,9 +116,8 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
       return Respond(refused != nullptr ? refused->status : Unavailable("no endpoint has answered"),
                      {});
     }
-    const bool index = path_.ends_with("/RepositoryIndex");
-    Respond(Status(), index ? MergeIndexMessages(good, AsksReadyOnly(request_.text()))
-                            : MergeStatisticsMessages(good));
+    Respond(Status(), is_index() ? MergeIndexMessages(good, AsksReadyOnly(request_.text()))
+                                 : MergeStatisticsMessages(good));
   }
 
   void Respond(const Status& status, const std::string& message) {
@@ -120,19 +132,14 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
         missing += Concat(missing.empty() ? "" : ", ", replica.endpoint);
       }
     }
+    trailers.Add("x-request-id", head_.headers.Get("x-request-id").value_or(""));
     trailers.Add("tepal-replicas", Concat(answered, " of ", replicas_.size()));
-    constexpr size_t kMissingMax = 4096;
-    if (!missing.empty()) trailers.Add("tepal-missing", missing.substr(0, kMissingMax));
-    const int http_status = HttpStatusOfGrpc(status.code());
-    ProxyStatistics& statistics = door_.statistics;
-    statistics.responses.Add(http_status);
-    statistics.latency.Record(ToMicroseconds(door_.loop.Now() - begun_));
+    if (!missing.empty()) trailers.Add("tepal-missing", missing.substr(0, kTrailerBytesMax));
+    record_.OnAnswered(HttpStatusOfGrpc(status.code()), message.size(), status.message());
     http::ResponseSender* const sender = std::exchange(sender_, nullptr);
     if (!status.ok()) {
-      if (http_status >= 500) statistics.failed.Add();
       http::GrpcRespondError(*sender, status, &trailers);
     } else {
-      statistics.bytes_sent.Add(message.size());
       BufferList body;
       if (!message.empty()) body.push_back(Buffer::Copy(message));
       http::GrpcRespond(*sender, std::move(body), nullptr, {}, &trailers);
@@ -145,11 +152,12 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
     replicas_.clear();
   }
 
+  bool is_index() const { return head_.path().ends_with("/RepositoryIndex"); }
+
   const GatherDoor door_;
-  const std::string path_;
-  const std::string authorization_;
+  const http::RequestHead head_;
   http::ResponseSender* sender_;  // Null when the client has its answer, or has gone.
-  const Instant begun_;
+  GatherRecord record_;
   Buffer request_;
   std::vector<env::Address> asked_;
   std::vector<Replica> replicas_;

@@ -3,26 +3,9 @@
 #include <utility>
 
 #include "balancing/load_balancer/proxy_exchange.h"
+#include "balancing/load_balancer/request_head.h"
 
 namespace tepal::lb {
-
-namespace {
-
-constexpr int kClientGone = 499;
-
-std::string_view ProtocolText(http::Version version) {
-  switch (version) {
-    case http::Version::kHttp10:
-      return "HTTP/1.0";
-    case http::Version::kHttp11:
-      return "HTTP/1.1";
-    case http::Version::kHttp2:
-      return "HTTP/2";
-  }
-  return "";
-}
-
-}  // namespace
 
 void ProxyExchange::CountSent(size_t bytes) {
   statistics().bytes_sent.Add(bytes);
@@ -53,22 +36,15 @@ void ProxyExchange::SetRequestId(http::Headers& answer) const {
 // `status` as Done has it.
 void ProxyExchange::LogAccess(int status) {
   const Instant now = Now();
-  AccessEntry entry;
+  AccessEntry entry = EntryOf(head_);
   entry.time_total = now - begun_;
   entry.time = handler_.loop_.WallNow() - entry.time_total;
-  entry.request_id = head_.headers.Get("x-request-id").value_or("");
-  entry.traceparent = head_.headers.Get("traceparent").value_or("");
-  entry.client = head_.peer;
   entry.user = user_;
-  entry.method = head_.method;
-  entry.path = head_.path();
-  entry.protocol = ProtocolText(head_.version);
-  const std::string_view of_path = ModelOfPath(head_.path());
-  entry.model = of_path.empty() ? std::string_view(facts_.model) : of_path;
+  if (entry.model.empty()) entry.model = facts_.model;
   entry.upstream = options().upstream;
   entry.broken_off = broken_off_;
   entry.hedged = hedged_;
-  entry.status = broken_off_ ? attempt_->answer.status : status == 0 ? kClientGone : status;
+  entry.status = broken_off_ ? attempt_->answer.status : status == 0 ? kStatusClientGone : status;
   entry.error = log_error_.empty() ? last_error_ : log_error_;
   entry.tries = std::move(log_tries_);
   entry.time_waited = waited_;

@@ -3,32 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "balancing/load_balancer/request_head.h"
 #include "core/base/check.h"
 #include "core/base/text.h"
 #include "network/http/grpc_text.h"
 
 namespace tepal::lb {
-
-namespace {
-
-std::string NewRequestId(env::Random& random) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string id;
-  for (int word = 0; word < 2; ++word) {
-    uint64_t bits = random.Next();
-    for (int digit = 0; digit < 16; ++digit, bits >>= 4) id.push_back(kHex[bits & 15]);
-  }
-  return id;
-}
-
-// One that a log can take as it is.
-bool IsRequestId(std::string_view text) {
-  constexpr size_t kBytesMax = 128;
-  return !text.empty() && text.size() <= kBytesMax &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-}
-
-}  // namespace
 
 ProxyExchange::ProxyExchange(ProxyHandler& handler, http::RequestHead head,
                              http::ResponseSender& sender, RouteKind route, bool grpc)
@@ -42,25 +22,8 @@ ProxyExchange::ProxyExchange(ProxyHandler& handler, http::RequestHead head,
       body_(head_.has_body ? head_.content_length : 0, options().replay_bytes_max,
             handler.shared_->replay_budget.budget()),
       request_ended_(!head_.has_body) {
-  PrepareHead();
+  PrepareHead(head_, handler.random_);
   statistics().active.fetch_add(1, std::memory_order_relaxed);
-}
-
-void ProxyExchange::PrepareHead() {
-  http::Headers& headers = head_.headers;
-  const auto id = headers.Get("x-request-id");
-  if (!id.has_value() || !IsRequestId(*id)) {
-    headers.Set("x-request-id", NewRequestId(handler_.random_));
-  }
-  if (!head_.peer.empty()) {
-    const auto before = headers.Get("x-forwarded-for");
-    headers.Set("x-forwarded-for",
-                before.has_value() ? Concat(*before, ", ", head_.peer) : head_.peer);
-  }
-  if (!headers.Has("x-forwarded-proto")) {
-    headers.Add("x-forwarded-proto", head_.scheme.empty() ? "http" : head_.scheme);
-  }
-  headers.Remove("expect");  // The client has been told to continue by us.
 }
 
 void ProxyExchange::Begin() {

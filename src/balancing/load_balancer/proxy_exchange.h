@@ -70,7 +70,6 @@ class ProxyExchange : public std::enable_shared_from_this<ProxyExchange> {
   bool ClientTakesMore() const;
   void PassOnPiece(Buffer piece);
 
-  void PrepareHead();
   bool MayEnter();
   uint64_t HashKeyOfRequest() const;
   void Ask();

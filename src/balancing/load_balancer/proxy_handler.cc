@@ -4,6 +4,7 @@
 
 #include "balancing/load_balancer/gather.h"
 #include "balancing/load_balancer/proxy_exchange.h"
+#include "balancing/load_balancer/request_head.h"
 #include "network/http/grpc_text.h"
 
 namespace tepal::lb {
@@ -59,9 +60,15 @@ std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead
   const bool grpc = http::IsGrpcRequest(head);
   const bool gathered = grpc ? IsGrpcGathered(head.path()) : IsGathered(head);
   // Who may not is told so like everybody else.
-  if (gathered && MayGather(head)) {
-    if (grpc) return GatherGrpc({loop_, *grpc_client_, *pool_, shared_->statistics}, head, sender);
-    return Gather({loop_, *client_, *pool_, shared_->statistics}, std::move(head), sender);
+  if (auto user = gathered ? WhoGathers(head) : std::nullopt) {
+    PrepareHead(head, random_);
+    const GatherDoor door{.loop = loop_,
+                          .client = grpc ? *grpc_client_ : *client_,
+                          .pool = *pool_,
+                          .statistics = shared_->statistics,
+                          .options = options_,
+                          .user = std::move(*user)};
+    return grpc ? GatherGrpc(door, head, sender) : Gather(door, head, sender);
   }
   const RouteKind route =
       grpc ? ClassifyGrpc(head.path()) : ClassifyRoute(head.method, head.path());
@@ -71,14 +78,15 @@ std::unique_ptr<http::RequestReceiver> ProxyHandler::OnRequest(http::RequestHead
   return receiver;
 }
 
-// Our tokens are not for the endpoints.
-bool ProxyHandler::MayGather(http::RequestHead& head) {
+// Empty where nobody is asked; nothing for who may not. Our tokens are not for the endpoints.
+std::optional<std::string> ProxyHandler::WhoGathers(http::RequestHead& head) {
   const std::shared_ptr<AccessSource>& access = options_->access;
-  if (access == nullptr) return true;
+  if (access == nullptr) return "";
   const std::string_view token = head.headers.Get("authorization").value_or("");
-  if (!access_cache_.Check(*access, token, loop_.WallNow()).ok()) return false;
+  auto caller = access_cache_.Check(*access, token, loop_.WallNow());
+  if (!caller.ok()) return std::nullopt;
   head.headers.Remove("authorization");
-  return true;
+  return std::move(caller->name);
 }
 
 bool ProxyHandler::OnGranted(const Pool::Grant& grant) {

@@ -97,7 +97,7 @@ class ProxyHandler final : public http::RequestHandler, private Pool::Member {
   friend class ProxyExchange;
   using Tries = std::multimap<Instant, ProxyAttempt*>;
 
-  bool MayGather(http::RequestHead& head);
+  std::optional<std::string> WhoGathers(http::RequestHead& head);
   bool OnGranted(const Pool::Grant& grant) override;
   void OnExpired(Ticket ticket) override;
   void OnTooLate(Ticket ticket) override;

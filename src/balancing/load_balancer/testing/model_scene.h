@@ -35,6 +35,7 @@ struct ServerBook {
   int infers = 0;
   int asked_for_load = 0;
   std::vector<std::string> infers_of;
+  std::vector<std::string> request_ids;  // Of all but the balancer's own requests.
 };
 
 class ModelServer final : public http::RequestHandler {
@@ -46,6 +47,7 @@ class ModelServer final : public http::RequestHandler {
     const auto alive = std::make_shared<bool>(true);
     const auto gone = [alive](const Status&) { *alive = false; };
     if (head.headers.Get(kLoadAskField) == "1") ++book_.asked_for_load;
+    if (const auto id = head.headers.Get("x-request-id")) book_.request_ids.emplace_back(*id);
     if (head.path() == kUnary) {
       return std::make_unique<http::GrpcUnaryRequest>(
           head, sender, 1 << 20,
@@ -214,24 +216,38 @@ class ModelScene {
     EXPECT_TRUE(world.RunUntil([&] { return answer->over; }, 200s));
     return *answer;
   }
-  // A unary call: how it ended, and its message.
-  std::pair<http::GrpcEnd, std::string> Call(const std::string& path, const std::string& request) {
-    std::pair<http::GrpcEnd, std::string> got;
+  // A unary call that is on its way; without `exchange` it is cancelled.
+  struct Called {
     bool over = false;
-    client_loop->Post([&] {
-      exchange = grpc->Send(address, http::MakeGrpcRequest("front", path), false,
+    http::GrpcEnd end;
+    std::string message;
+  };
+  std::shared_ptr<Called> Start(const std::string& path, const std::string& request,
+                                const http::Headers& metadata = {}) {
+    auto called = std::make_shared<Called>();
+    client_loop->Post([this, called, path, request, metadata] {
+      http::RequestHead head = http::MakeGrpcRequest("front", path);
+      for (const auto field : metadata) head.headers.Add(field.name, field.value);
+      exchange = grpc->Send(address, std::move(head), false,
                             std::make_unique<http::GrpcUnaryResponse>(
-                                1 << 20, [&](http::GrpcEnd end, Buffer message) {
-                                  got = {std::move(end), std::string(message.text())};
-                                  over = true;
+                                1 << 20, [called](http::GrpcEnd end, const Buffer& message) {
+                                  called->end = std::move(end);
+                                  called->message = message.text();
+                                  called->over = true;
                                 }));
       BufferList message;
       if (!request.empty()) message.push_back(Buffer::Copy(request));
       http::GrpcWrite(exchange->sender(), std::move(message));
       exchange->sender().Finish();
     });
-    EXPECT_TRUE(world.RunUntil([&] { return over; }, 100s));
-    return got;
+    return called;
+  }
+  // How a unary call ended, and its message.
+  std::pair<http::GrpcEnd, std::string> Call(const std::string& path, const std::string& request,
+                                             const http::Headers& metadata = {}) {
+    const auto called = Start(path, request, metadata);
+    EXPECT_TRUE(world.RunUntil([&] { return called->over; }, 100s));
+    return {called->end, called->message};
   }
   void Infer(const std::string& model, int count) {
     for (int i = 0; i < count; ++i) {
