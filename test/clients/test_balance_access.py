@@ -170,6 +170,11 @@ class BalanceAccessTest(unittest.TestCase):
             self.assertTrue(client.is_server_ready())  # Probes have no tokens.
             np.testing.assert_array_equal(client.infer("echo", [sent], headers=right).as_numpy("OUTPUT0"), values)
             self.assertEqual(client.get_inference_statistics("echo", headers=right).model_stats[0].name, "echo")
+            # Of one replica, also for a client that sees no trailers.
+            named = client.get_inference_statistics("echo", headers=right | {"tepal-endpoint": http})
+            self.assertEqual([model.inference_count for model in named.model_stats], [1])
+            with self.assertRaisesRegex(InferenceServerException, "no endpoint 'other' is up"):
+                client.get_inference_statistics("echo", headers=right | {"tepal-endpoint": "other"})
             calls = {"infer": lambda headers: client.infer("echo", [sent], headers=headers), "metadata": lambda headers: client.get_server_metadata(headers=headers),
                      "statistics": lambda headers: client.get_inference_statistics(headers=headers),
                      "index": lambda headers: client.get_model_repository_index(headers=headers)}
@@ -185,6 +190,9 @@ class BalanceAccessTest(unittest.TestCase):
             self.assertIn("the token is not known", str(error))
             client.stop_stream()
         with grpc.insecure_channel(self.front[7:]) as channel, self.assertRaises(grpc.RpcError) as refused:
+            _, call = channel.unary_unary("/inference.GRPCInferenceService/ModelStatistics").with_call(
+                b"", timeout=60, metadata=[("tepal-per-replica", "true"), *right.items()])
+            self.assertEqual(dict(call.trailing_metadata())["tepal-entries"], f"127.0.0.1:{server.grpc.split(':')[1]}=1")
             list(channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(iter([b""]), timeout=60))
         self.assertEqual((refused.exception.code().value[0], refused.exception.details()), (16, "a bearer token is needed"))
 

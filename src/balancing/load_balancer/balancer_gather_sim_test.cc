@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "balancing/load_balancer/gather.h"
+#include "balancing/load_balancer/gather_wish.h"
 #include "balancing/load_balancer/testing/model_scene.h"
 
 namespace tepal::lb {
@@ -72,6 +73,72 @@ TEST(BalancerGatherSimTest, StatisticsAreThoseOfAllReplicas) {
   scene.world.RunFor(3s);
   EXPECT_EQ(scene.Ask("/v2/models/nettle/stats", "", {}, "GET").status, 404);
   EXPECT_EQ(scene.balancer->Read().active, 0u);
+}
+
+// Of a ModelStatisticsResponse, as the servers here say it.
+std::string Entry(uint64_t count) {
+  std::string model, entry;
+  AppendBytesField(model, 1, "rose");
+  AppendVarintField(model, 4, count);
+  AppendBytesField(entry, 1, model);
+  return entry;
+}
+
+TEST(BalancerGatherSimTest, OverGrpcEachReplicasEntriesComeOneAfterTheOther) {
+  ModelScene scene({{"rose"}, {"rose"}, {"rose"}});
+  for (int i = 0; i < 3; ++i) scene.books[static_cast<size_t>(i)].infers = 10 + i;
+  const http::Headers each = With("tepal-per-replica", "true");
+  const auto [end, message] = scene.Call(kStatistics, kRose, each);
+  EXPECT_TRUE(end.status.ok()) << end.status.message();
+  EXPECT_EQ(message, Entry(10) + Entry(11) + Entry(12));
+  EXPECT_EQ(end.trailers.Get("tepal-entries"), "10.0.0.1:1=1, 10.0.0.1:2=1, 10.0.0.1:3=1");
+  EXPECT_EQ(end.trailers.Get("tepal-replicas"), "3 of 3");
+
+  scene.books[1].frozen = true;
+  scene.books[2].refuses = true;
+  const auto [part, fewer] = scene.Call(kStatistics, kRose, each);
+  EXPECT_TRUE(part.status.ok()) << part.status.message();
+  EXPECT_EQ(fewer, Entry(10));
+  EXPECT_EQ(part.trailers.Get("tepal-entries"), "10.0.0.1:1=1, 10.0.0.1:3=0");
+  EXPECT_EQ(part.trailers.Get("tepal-missing"), "10.0.0.1:2");
+}
+
+TEST(BalancerGatherSimTest, OneReplicaCanBeNamed) {
+  ModelScene scene({{"rose"}, {"rose"}});
+  scene.books[0].infers = 10;
+  scene.books[1].infers = 11;
+  const http::Headers one = With("tepal-endpoint", "10.0.0.1:2");
+  const auto [end, message] = scene.Call(kStatistics, kRose, one);
+  EXPECT_EQ(message, Entry(11));
+  EXPECT_EQ(end.trailers.Get("tepal-replicas"), "1 of 1");
+  EXPECT_FALSE(end.trailers.Has("tepal-entries"));
+  const Answer http = scene.Ask("/v2/models/stats", "", one, "GET");
+  EXPECT_EQ(http.text, R"({"model_stats":[{"name":"rose","version":"1","inference_count":11}]})");
+  const http::Headers none = With("tepal-endpoint", "10.0.0.1:3");
+  EXPECT_EQ(scene.Call(kStatistics, kRose, none).first.status.code(), StatusCode::kNotFound);
+  const Answer missing = scene.Ask("/v2/models/stats", "", none, "GET");
+  EXPECT_EQ(missing.status, 404);
+  EXPECT_EQ(missing.text, R"({"error":"no endpoint '10.0.0.1:3' is up"})");
+  EXPECT_EQ(scene.balancer->Read().failed, 0u);
+}
+
+TEST(GatherWishTest, ReadsFieldsAndTheQuery) {
+  http::RequestHead head;
+  head.target = "/v2/models/stats";
+  EXPECT_FALSE(ReadWish(head).per_replica);
+  EndpointSpec spec;
+  spec.address = {env::Address::Family::kIp4, "10.0.0.1", 8000};
+  spec.grpc_address = {env::Address::Family::kIp4, "10.0.0.1", 8001};
+  spec.name = "left";
+  EXPECT_TRUE(ReadWish(head).Wants(spec));
+  head.target = "/v2/models/stats?per_replica=true";
+  EXPECT_TRUE(ReadWish(head).per_replica);
+  for (const char* name : {"left", "10.0.0.1:8000", "10.0.0.1:8001"}) {
+    head.headers.Set("tepal-endpoint", name);
+    EXPECT_TRUE(ReadWish(head).Wants(spec)) << name;
+  }
+  head.headers.Set("tepal-endpoint", "lef");
+  EXPECT_FALSE(ReadWish(head).Wants(spec));
 }
 
 class GatherLogSimTest : public ::testing::Test {

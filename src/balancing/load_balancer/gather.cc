@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "balancing/load_balancer/gather_record.h"
+#include "balancing/load_balancer/gather_wish.h"
 #include "core/base/text.h"
 #include "core/json/value.h"
 #include "core/json/writer.h"
@@ -36,11 +37,9 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
       : door_(door),
         head_(std::move(head)),
         index_(IsIndex(head_.path())),
+        wish_(ReadWish(head_)),
         sender_(&sender),
-        record_(door, head_) {
-    per_replica_ = head_.query().find("per_replica=true") != std::string_view::npos ||
-                   head_.headers.Get("tepal-per-replica") == "true";
-  }
+        record_(door, head_) {}
 
   void Begin(const Buffer& body) {
     record_.OnRequest(body.size());
@@ -51,7 +50,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
     const auto endpoints = door_.pool.Read(door_.loop.Now()).endpoints;
     std::vector<env::Address> asked;
     for (const Dispatcher::EndpointStatus& endpoint : endpoints) {
-      if (endpoint.state != EndpointState::kUp) continue;
+      if (endpoint.state != EndpointState::kUp || !wish_.Wants(endpoint.spec)) continue;
       Replica& replica = replicas_.emplace_back();
       replica.endpoint = endpoint.spec.address.ToString();
       replica.name = endpoint.spec.name;
@@ -60,6 +59,9 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
         continue;
       }
       asked.push_back(endpoint.spec.address);
+    }
+    if (asked.empty() && !wish_.endpoint.empty()) {
+      return Error(404, Concat("no endpoint '", wish_.endpoint, "' is up"));
     }
     if (asked.empty()) return Error(503, "no endpoint is available");
     waiting_ = asked.size();
@@ -101,7 +103,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
   }
 
   void Answer() {
-    if (per_replica_) return Respond(kOk, EachAnswer());
+    if (wish_.per_replica) return Respond(kOk, EachAnswer());
     std::vector<std::string_view> good;
     const Replica* refused = nullptr;
     for (const Replica& replica : replicas_) {
@@ -172,7 +174,7 @@ class Gathering : public std::enable_shared_from_this<Gathering> {
   const GatherDoor door_;
   const http::RequestHead head_;
   const bool index_;
-  bool per_replica_ = false;
+  const GatherWish wish_;
   bool ready_only_ = false;
   http::ResponseSender* sender_;  // Null when the client has its answer, or has gone.
   GatherRecord record_;

@@ -10,8 +10,12 @@
 // that answers with an error of its own (it does not have the model) is left out; when all do, the
 // first of those answers is passed on. 502 when none has answered, 503 when there is none to ask.
 // The access log has one line of it, with all that were asked (gather_record.h).
-// Over gRPC (ModelStatistics, RepositoryIndex) the two fields are trailers, and there is no answer
-// of each. Owned by one loop.
+// With `tepal-endpoint: ADDRESS or name` that endpoint alone is asked, 404 when it is not up.
+//
+// Over gRPC (ModelStatistics, RepositoryIndex) those that come back are trailers. With the metadata
+// `tepal-per-replica: true` the entries of each endpoint come one after the other in the one
+// message, and the trailer `tepal-entries: 10.0.0.1:8001=2, 10.0.0.2:8001=1` says whose they are:
+// the message has no field for it. Owned by one loop.
 
 #pragma once
 

@@ -6,6 +6,7 @@
 
 #include "balancing/load_balancer/gather.h"
 #include "balancing/load_balancer/gather_record.h"
+#include "balancing/load_balancer/gather_wish.h"
 #include "balancing/load_balancer/grpc_terms.h"
 #include "core/base/text.h"
 #include "network/http/grpc.h"
@@ -40,17 +41,24 @@ struct Replica {
 class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
  public:
   GrpcGathering(const GatherDoor& door, http::RequestHead head, http::ResponseSender& sender)
-      : door_(door), head_(std::move(head)), sender_(&sender), record_(door, head_) {}
+      : door_(door),
+        head_(std::move(head)),
+        wish_(ReadWish(head_)),
+        sender_(&sender),
+        record_(door, head_) {}
 
   void Begin(Buffer request) {
     request_ = std::move(request);
     record_.OnRequest(request_.size(), is_index() ? "" : ModelOfStatistics(request_.text()));
     for (const auto& endpoint : door_.pool.Read(door_.loop.Now()).endpoints) {
-      if (endpoint.state != EndpointState::kUp) continue;
+      if (endpoint.state != EndpointState::kUp || !wish_.Wants(endpoint.spec)) continue;
       const env::Address& address = endpoint.spec.grpc_address.value_or(endpoint.spec.address);
       Replica& replica = replicas_.emplace_back();
       replica.endpoint = address.ToString();
       if (asked_.size() < kGatherMax) asked_.push_back(address);
+    }
+    if (asked_.empty() && !wish_.endpoint.empty()) {
+      return Respond(NotFound(Concat("no endpoint '", wish_.endpoint, "' is up")), {});
     }
     if (asked_.empty()) return Respond(Unavailable("no endpoint is available"), {});
     waiting_ = asked_.size();
@@ -116,11 +124,27 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
       return Respond(refused != nullptr ? refused->status : Unavailable("no endpoint has answered"),
                      {});
     }
+    if (wish_.per_replica) return AnswerEach();
     Respond(Status(), is_index() ? MergeIndexMessages(good, AsksReadyOnly(request_.text()))
                                  : MergeStatisticsMessages(good));
   }
 
-  void Respond(const Status& status, const std::string& message) {
+  void AnswerEach() {
+    std::string message, entries;
+    for (const Replica& replica : replicas_) {
+      if (!replica.status.ok() && !replica.said) continue;
+      const size_t count = replica.status.ok() ? AppendEntries(replica.message.text(), message) : 0;
+      entries += Concat(entries.empty() ? "" : ", ", replica.endpoint, "=", count);
+    }
+    if (entries.size() > kTrailerBytesMax) {
+      return Respond(ResourceExhausted("too many endpoints to say whose the entries are; ask one "
+                                       "after the other with tepal-endpoint"),
+                     {});
+    }
+    Respond(Status(), message, entries);
+  }
+
+  void Respond(const Status& status, const std::string& message, const std::string& entries = "") {
     const auto self = shared_from_this();  // Answering may end the call, and what holds this.
     http::Headers trailers;
     size_t answered = 0;
@@ -135,6 +159,7 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
     trailers.Add("x-request-id", head_.headers.Get("x-request-id").value_or(""));
     trailers.Add("tepal-replicas", Concat(answered, " of ", replicas_.size()));
     if (!missing.empty()) trailers.Add("tepal-missing", missing.substr(0, kTrailerBytesMax));
+    if (!entries.empty()) trailers.Add("tepal-entries", entries);
     record_.OnAnswered(HttpStatusOfGrpc(status.code()), message.size(), status.message());
     http::ResponseSender* const sender = std::exchange(sender_, nullptr);
     if (!status.ok()) {
@@ -156,6 +181,7 @@ class GrpcGathering : public std::enable_shared_from_this<GrpcGathering> {
 
   const GatherDoor door_;
   const http::RequestHead head_;
+  const GatherWish wish_;
   http::ResponseSender* sender_;  // Null when the client has its answer, or has gone.
   GatherRecord record_;
   Buffer request_;

@@ -138,6 +138,16 @@ std::string MergeStatisticsMessages(const std::vector<std::string_view>& message
   return Merge(messages, kStatistics);
 }
 
+size_t AppendEntries(std::string_view message, std::string& out) {
+  size_t count = 0;
+  for (ProtoFields fields(message); fields.Next();) {
+    if (fields.number != 1 || fields.kind != ProtoFields::Kind::kBytes) continue;
+    AppendBytesField(out, 1, fields.bytes);
+    ++count;
+  }
+  return count;
+}
+
 bool AsksReadyOnly(std::string_view request) {
   bool ready = false;
   for (ProtoFields fields(request); fields.Next();) {

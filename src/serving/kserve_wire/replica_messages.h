@@ -15,6 +15,10 @@ namespace tepal {
 std::string MergeStatisticsMessages(const std::vector<std::string_view>& messages);
 std::string MergeIndexMessages(const std::vector<std::string_view>& messages, bool ready_only);
 
+// Adds the entries of either message to those of `out`, and says how many they are. What else is in
+// it is left out.
+size_t AppendEntries(std::string_view message, std::string& out);
+
 // Of a RepositoryIndexRequest.
 bool AsksReadyOnly(std::string_view request);
 

@@ -50,5 +50,15 @@ TEST(ReplicaMessagesTest, AModelIsReadyWhereAllAgree) {
   EXPECT_FALSE(AsksReadyOnly(""));
 }
 
+TEST(ReplicaMessagesTest, EntriesAreAddedToThoseBefore) {
+  const std::string entry = Bytes(1, Bytes(1, "m") + Number(4, 5));
+  std::string out = entry;
+  EXPECT_EQ(AppendEntries(entry + Number(9, 1) + entry, out), 2u);
+  EXPECT_EQ(out, entry + entry + entry);
+  EXPECT_EQ(AppendEntries("", out), 0u);
+  EXPECT_EQ(AppendEntries(entry + entry.substr(0, 4), out), 1u);  // Cut off.
+  EXPECT_EQ(out, entry + entry + entry + entry);
+}
+
 }  // namespace
 }  // namespace tepal

@@ -31,6 +31,7 @@ struct ServerBook {
   std::string load = "in_flight=0,each_us=1000,instances=1";
   Duration takes = 1ms;
   bool frozen = false;
+  bool refuses = false;  // To say its statistics over gRPC.
   bool checks_pass = true;
   int infers = 0;
   int asked_for_load = 0;
@@ -68,6 +69,7 @@ class ModelServer final : public http::RequestHandler {
           head, sender, 1 << 20,
           [this, alive, &sender](const Buffer&) {
             if (book_.frozen) return;
+            if (book_.refuses) return http::GrpcRespondError(sender, NotFound("no such model"));
             std::string model, message;
             AppendBytesField(model, 1, "rose");
             AppendVarintField(model, 4, static_cast<uint64_t>(book_.infers));
