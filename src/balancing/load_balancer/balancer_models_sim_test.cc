@@ -24,13 +24,15 @@ TEST(BalancerModelsSimTest, LoadReportsAreReadAndKeptFromClients) {
 }
 
 TEST(BalancerModelsSimTest, OverGrpcTheReportIsATrailer) {
-  ModelScene scene({{"rose"}});
-  const auto [end, message] = scene.Call(kUnary, std::string("\x0a\x04rose", 6));
-  EXPECT_TRUE(end.status.ok()) << end.status.message();
-  EXPECT_EQ(end.trailers.Get("own"), "kept");
-  EXPECT_FALSE(end.trailers.Has(kLoadField));
-  EXPECT_EQ(scene.books[0].asked_for_load, 1);
-  EXPECT_EQ(scene.balancer->Read().load_reports, 1u);
+  for (const char* path : {kUnary, kStreaming}) {
+    ModelScene scene({{"rose"}});
+    const auto [end, message] = scene.Call(path, std::string("\x0a\x04rose", 6));
+    EXPECT_TRUE(end.status.ok()) << end.status.message();
+    EXPECT_EQ(end.trailers.Get("own"), "kept");
+    EXPECT_FALSE(end.trailers.Has(kLoadField));
+    EXPECT_EQ(scene.books[0].asked_for_load, 1);
+    EXPECT_EQ(scene.balancer->Read().load_reports, 1u);
+  }
 }
 
 TEST(BalancerModelsSimTest, RequestsGoWhereTheirModelIs) {

@@ -17,7 +17,7 @@ http::RequestHead ProxyExchange::HeadOfTry() const {
     const Duration left = std::max<Duration>(deadline_ - Now(), 1ns);
     head.headers.Set("grpc-timeout", http::FormatGrpcTimeout(left));
   }
-  if (route_ == RouteKind::kInfer) head.headers.Set(kLoadAskField, "1");
+  if (TellsLoad(route_, head_.path())) head.headers.Set(kLoadAskField, "1");
   return head;
 }
 

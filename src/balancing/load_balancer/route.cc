@@ -98,6 +98,11 @@ bool Repeatable(RouteKind kind) {
          kind != RouteKind::kCall;
 }
 
+bool TellsLoad(RouteKind kind, std::string_view path) {
+  constexpr std::string_view kStreamInfer = "/inference.GRPCInferenceService/ModelStreamInfer";
+  return kind == RouteKind::kInfer || (kind == RouteKind::kCall && path == kStreamInfer);
+}
+
 bool SpeaksOfOneReplica(std::string_view path) {
   if (path.starts_with("/inference.GRPCInferenceService/")) {
     return path.ends_with("/ModelStatistics") || path.ends_with("/RepositoryIndex");

@@ -29,6 +29,10 @@ RouteKind ClassifyGrpc(std::string_view path);
 // Sending it twice does what sending it once does.
 bool Repeatable(RouteKind kind);
 
+// A server that is asked says with the answer how loaded it is (serving/kserve_wire/model_load.h):
+// inferences, and streams of them.
+bool TellsLoad(RouteKind kind, std::string_view path);
+
 // The answer speaks of one replica only (statistics, repository index), so it is marked with which.
 bool SpeaksOfOneReplica(std::string_view path);
 

@@ -22,6 +22,7 @@
 namespace tepal::lb {
 
 constexpr const char* kUnary = "/inference.GRPCInferenceService/ModelInfer";
+constexpr const char* kStreaming = "/inference.GRPCInferenceService/ModelStreamInfer";
 constexpr const char* kStatistics = "/inference.GRPCInferenceService/ModelStatistics";
 
 // What one server is told to be, and what it has seen.
@@ -63,6 +64,22 @@ class ModelServer final : public http::RequestHandler {
             });
           },
           gone);
+    }
+    if (head.path() == kStreaming) {
+      http::GrpcStart(sender);
+      http::GrpcStreamRequest::Calls calls;
+      calls.on_message = [this, &sender](Buffer message) {
+        ++book_.infers;
+        http::GrpcWrite(sender, {std::move(message)});
+      };
+      calls.on_end = [this, &sender] {
+        http::Headers trailers;
+        trailers.Add(kLoadField, book_.load);
+        trailers.Add("own", "kept");
+        http::GrpcFinish(sender, Status(), &trailers);
+      };
+      calls.on_reset = [](const Status&) {};
+      return std::make_unique<http::GrpcStreamRequest>(head, sender, 1 << 20, std::move(calls));
     }
     if (head.path() == kStatistics) {
       return std::make_unique<http::GrpcUnaryRequest>(

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "serving/frontend/grpc/grpc_answer_message.h"
+#include "serving/frontend/model_version_text.h"
 
 namespace tepal {
 
@@ -13,6 +14,7 @@ GrpcStreamExchange::GrpcStreamExchange(const GrpcInferDoor& door, const http::Re
       ends_on_error_(head.headers.Get("triton_grpc_error") == "true"),
       compression_(http::GrpcAnswerCompression(head.headers, door.options.compression)),
       load_(door.options.load_reporter, door.options.load_report_always, head.headers),
+      tells_model_load_(AsksModelLoad(head.headers)),
       sender_(sender),
       stream_(head, sender, door.options.message_bytes_max,
               {.on_message = [this](const Buffer& message) { OnMessage(message); },
@@ -38,6 +40,11 @@ void GrpcStreamExchange::OnMessage(const Buffer& message) {
   answer->id = parsed->id();
   answers_.push_back(answer);
   request_bytes_ += message.size();
+  if (tells_model_load_) {
+    model_ = parsed->model_name();
+    const Result<int64_t> version = ParseModelVersion(parsed->model_version());
+    version_ = version.ok() ? *version : -1;
+  }
   const Status status = GiveToModel(door_, call_, *parsed, true, *answer);
   if (!status.ok()) answer->Refuse(status);
   if (!over_) PauseOrResume();
@@ -88,10 +95,21 @@ void GrpcStreamExchange::End(const Status& status) {
   Cancel();
   // What the client still sends is read and thrown away.
   if (paused_) stream_.Resume();
-  const http::Headers* const trailers = load_.Trailers(door_.loop.Now());
+  const http::Headers* const trailers = Trailers();
   if (!started_ && !status.ok()) return http::GrpcRespondError(sender_, status, trailers);
   if (!started_) http::GrpcStart(sender_, nullptr, compression_);
   http::GrpcFinish(sender_, status, trailers);
+}
+
+const http::Headers* GrpcStreamExchange::Trailers() {
+  const Instant now = door_.loop.Now();
+  const http::Headers* const orca = load_.Trailers(now);
+  if (model_.empty()) return orca;
+  const auto model = door_.core.Find(model_, version_);
+  if (!model.ok()) return orca;
+  trailers_ = orca != nullptr ? *orca : http::Headers();
+  door_.model_loads.Add(**model, now, *trailers_);
+  return &*trailers_;
 }
 
 }  // namespace tepal

@@ -6,7 +6,8 @@
 // call with its status instead. When the client has sent its last, what was begun is finished; when
 // it resets the stream, or its deadline passes, all of it is cancelled. When the server drains,
 // what came before is answered and the call ends with UNAVAILABLE: OK would tell the client that it
-// had been heard out.
+// had been heard out. Who asks how loaded the server is hears it in the trailers, of the model that
+// the call has asked for last.
 
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "network/http/grpc.h"
 #include "serving/frontend/grpc/grpc_infer_call.h"
@@ -52,12 +54,16 @@ class GrpcStreamExchange final : public http::RequestReceiver {
   void PauseOrResume();
   void Cancel();  // Everything under way.
   void End(const Status& status);
+  const http::Headers* Trailers();
 
   const GrpcInferDoor& door_;
   const GrpcInferCall call_;
   const bool ends_on_error_;
   const http::GrpcCompression compression_;
   GrpcLoadReport load_;
+  const bool tells_model_load_;
+  std::string model_;     // The last that was asked for,
+  int64_t version_ = -1;  // and its version; only where its load is to be told.
   http::ResponseSender& sender_;
   std::deque<std::shared_ptr<GrpcStreamAnswer>> answers_;  // In order of the requests.
   size_t request_bytes_ = 0;
@@ -66,6 +72,7 @@ class GrpcStreamExchange final : public http::RequestReceiver {
   std::optional<Status> ending_;  // What to end with after the answers.
   bool paused_ = false;
   bool over_ = false;
+  std::optional<http::Headers> trailers_;
   http::GrpcStreamRequest stream_;
 };
 

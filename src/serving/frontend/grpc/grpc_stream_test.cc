@@ -222,6 +222,31 @@ TEST_F(GrpcStreamTest, ADrainFailsWhoIsNotHeardOut) {
   EXPECT_EQ(EndedWith(), "14");
 }
 
+TEST_F(GrpcStreamTest, TellsAModelsLoadAtTheEndToABalancerThatAsks) {
+  core.hold = true;
+  for (const bool asks : {false, true}) {
+    http::Headers metadata;
+    if (asks) metadata.Add("tepal-load-report", "1");
+    Begin(kStreamInfer, metadata);
+    ASSERT_TRUE(Ask("echo", "1"));
+    core.echo->statistics_.AddInFlight(3);
+    Answer(core.held.size() - 1);
+    EXPECT_EQ(EndedWith(), "open");
+    HalfClose();
+    EXPECT_EQ(EndedWith(), "0");
+    EXPECT_EQ(sender->headers.contains("tepal-load"), asks);
+    core.echo->statistics_.AddInFlight(-3);
+  }
+  // A report of an unloaded model there is none.
+  http::Headers metadata;
+  metadata.Add("tepal-load-report", "1");
+  Begin(kStreamInfer, metadata);
+  ASSERT_TRUE(Ask("nope", "1"));
+  HalfClose();
+  EXPECT_EQ(EndedWith(), "0");
+  EXPECT_FALSE(sender->headers.contains("tepal-load"));
+}
+
 TEST_F(GrpcStreamTest, EndsWithoutAnyRequest) {
   Open();
   HalfClose();
