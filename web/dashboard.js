@@ -4,7 +4,7 @@ import * as access from "./access.js";
 import * as endpoints from "./endpoints.js";
 import { showFleet } from "./fleet.js";
 import * as models from "./models.js";
-import { age, byId, count, make, ms, pair, put, rate, sparkline, text, whole } from "./parts.js";
+import { age, byId, count, make, ms, pair, put, rate, short, sparkline, text, whole } from "./parts.js";
 import { showScaler } from "./scaler.js";
 
 const FLEET = "/fleet";  // No name of a pool has a slash.
@@ -20,7 +20,15 @@ function showTraffic(s) {
   put("queue-note", s.queue.length ? `oldest ${ms(s.queue.oldest_ms)}` : `${whole(s.queue.waited)} have waited`);
   put("failed", whole(s.failed + s.broken_off)); byId("failed").classList.toggle("bad", s.failed + s.broken_off > 0);
   put("failed-note", `of ${count(s.requests)} requests`);
-  put("retries", whole(s.retries.allowed)); put("retries-note", `${whole(s.retries.refused)} over budget`);
+  showRetries(s.retries, s.hedges);
+}
+
+// Hedges are shown where they are switched on.
+function showRetries(retries, hedges) {
+  put("retries-label", hedges.on ? "Retries / hedges" : "Retries");
+  put("retries", hedges.on ? `${short(retries.allowed)} / ${short(hedges.sent)}` : whole(retries.allowed));
+  put("retries-note", hedges.on ? `${count(hedges.won)} hedges won` : `${whole(retries.refused)} over budget`);
+  byId("retries-note").title = hedges.on ? `over budget: ${whole(retries.refused)} retries, ${whole(hedges.refused)} hedges` : "";
 }
 
 function showPools(pools, shown) {

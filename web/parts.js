@@ -18,7 +18,7 @@ const digits = t => t >= 100 ? t.toFixed(0) : t >= 10 ? t.toFixed(1) : t.toFixed
 export const ms = t => t == null ? "–" : t >= 9995 ? (t / 1000).toFixed(1) + " s" : digits(t) + " ms";
 export const pair = (a, b) => a == null ? "–" : b >= 9995 ? `${ms(a)} / ${ms(b)}` : `${digits(a)} / ${digits(b)} ms`;
 export const age = s => s < 120 ? Math.floor(s) + " s" : s < 7200 ? Math.floor(s / 60) + " min" : s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " d";
-const short = n => n >= 1e7 ? (n / 1e6).toFixed(0) + " M" : n >= 1e4 ? (n / 1e3).toFixed(0) + " k" : String(n);
+export const short = n => n >= 1e7 ? (n / 1e6).toFixed(0) + " M" : n >= 1e4 ? (n / 1e3).toFixed(0) + " k" : String(n);
 // 4xx, 5xx and no answer.
 export const errors = counts => [counts.responses[3], counts.responses[4], counts.failures].map(short).join(" / ");
 export const failing = counts => counts.responses[4] > 0 || counts.failures > 0;

@@ -6,6 +6,7 @@ import socketserver
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -54,7 +55,7 @@ class ModelServer:
     """Lists models as ready, and answers every inference with the status that was chosen."""
 
     def __init__(self, ready):
-        self.ready, self.status, self.shown = ready, 200, []  # `shown`: authorizations, by who takes it for a balancer.
+        self.ready, self.status, self.wait_s, self.shown = ready, 200, 0, []  # `shown`: authorizations, by who takes it for a balancer.
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -68,6 +69,7 @@ class ModelServer:
 
             def do_POST(self):
                 self.rfile.read(int(self.headers.get("content-length", 0)))
+                time.sleep(server.wait_s)
                 self.answer(server.status, {})
 
             def answer(self, status, value):
@@ -116,14 +118,14 @@ class Dashboard(unittest.TestCase):
         self.folder.cleanup()
         self.assertEqual(complaints, [])
 
-    def start(self, admin_more="", ports=None):
+    def start(self, admin_more="", ports=None, first_more=""):
         front, side, admin = ports or free_ports(3)
         self.front, self.admin = f"http://127.0.0.1:{front}", f"http://127.0.0.1:{admin}"
         endpoint = {name: f"{{address: '{server.address}', name: {name}}}" for name, server in self.servers.items()}
         path = self.path / f"balance-{admin}.yaml"
         path.write_text(f"listeners: [{{address: '127.0.0.1:{front}', pool: first}}, {{address: '127.0.0.1:{side}', pool: second}}]\n"
                         f"admin: {{address: '127.0.0.1:{admin}'{admin_more}}}\npools:\n"
-                        f"  first: {{endpoints: [{endpoint['a']}, {endpoint['b']}]}}\n  second: {{endpoints: [{endpoint['c']}]}}\n")
+                        f"  first: {{endpoints: [{endpoint['a']}, {endpoint['b']}]{first_more}}}\n  second: {{endpoints: [{endpoint['c']}]}}\n")
         self.processes.append(subprocess.Popen([str(TEPAL), "balance", "--config", str(path)], stdout=self.log, stderr=subprocess.STDOUT))
         wait_for(f"{self.front}/v2/health/ready", self.processes[-1])
 
@@ -209,6 +211,20 @@ class Dashboard(unittest.TestCase):
         # A pool whose endpoint has none shows none.
         self.browser.run("document.querySelectorAll('#pools button')[1].click();")
         self.assertTrue(self.until("document.getElementById('models-part').hidden"))
+
+    def test_hedges_are_shown_where_they_are_switched_on(self):
+        self.start(first_more=", policy: round_robin, hedging: {after: 50ms, share: 1}")
+        self.servers["a"].wait_s = 0.5
+        self.browser.open(f"{self.admin}/")
+        tile = "['retries-label', 'retries', 'retries-note'].map(id => document.getElementById(id).textContent)"
+        self.becomes(tile, ["Retries / hedges", "0 / 0", "0 hedges won"])
+        self.infer("rose", 4)
+        with urllib.request.urlopen(f"{self.admin}/api/tepal/state", timeout=20) as answer:
+            hedges = json.load(answer)["hedges"]
+        self.assertGreater(hedges["won"], 0)
+        self.becomes(tile, ["Retries / hedges", f"0 / {hedges['sent']}", f"{hedges['won']} hedges won"])
+        self.browser.run("document.querySelectorAll('#pools button')[1].click();")
+        self.becomes(tile, ["Retries", "0", "0 over budget"])
 
     def give(self, token):
         self.assertTrue(self.until("!document.getElementById('login').hidden"))

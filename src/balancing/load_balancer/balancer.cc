@@ -276,6 +276,7 @@ BalancerState Balancer::Read() {
   state.retries = pool.retries;
   state.retries_refused = pool.retries_refused;
   state.retry_tokens = pool.retry_tokens;
+  state.hedging = options_.pool.hedging.on();
   state.hedges = pool.hedges;
   state.hedges_refused = pool.hedges_refused;
   uint64_t recent = 0;

@@ -56,6 +56,7 @@ struct BalancerState {
   uint64_t retries = 0;
   uint64_t retries_refused = 0;
   double retry_tokens = 0;
+  bool hedging = false;         // It is switched on.
   uint64_t hedges = 0;          // Second tries sent.
   uint64_t hedges_won = 0;      // Whose answers clients got.
   uint64_t hedges_refused = 0;  // For lack of a token.

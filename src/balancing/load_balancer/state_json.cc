@@ -70,7 +70,8 @@ void WriteQueue(json::Writer& out, const BalancerState& state) {
   out.Key("retries").BeginObject().Key("allowed").Uint(state.retries);
   out.Key("refused").Uint(state.retries_refused).Key("tokens").Double(state.retry_tokens);
   out.EndObject();
-  out.Key("hedges").BeginObject().Key("sent").Uint(state.hedges).Key("won").Uint(state.hedges_won);
+  out.Key("hedges").BeginObject().Key("on").Bool(state.hedging);
+  out.Key("sent").Uint(state.hedges).Key("won").Uint(state.hedges_won);
   out.Key("refused").Uint(state.hedges_refused).EndObject();
 }
 

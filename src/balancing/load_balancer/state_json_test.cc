@@ -14,6 +14,16 @@ TEST(StateJsonTest, PoolsSayWhoAsksAndWhyItMayNotWrite) {
             R"("caller":{"name":"mon","may_write":false,"refusal":"no"}})");
 }
 
+TEST(StateJsonTest, Hedges) {
+  BalancerState state;
+  state.hedging = true;
+  state.hedges = 3;
+  state.hedges_won = 2;
+  state.hedges_refused = 1;
+  EXPECT_NE(StateJson(state, "").find(R"("hedges":{"on":true,"sent":3,"won":2,"refused":1})"),
+            std::string::npos);
+}
+
 TEST(StateJsonTest, Models) {
   ModelReading rose;
   rose.status.number = 3;
