@@ -4,12 +4,14 @@
 
 Seven servers whose model takes 10, 15 and five times 30 ms (3:2:1:1:1:1:1), one request at a time, without using a processor. Requests come
 open loop at the moments of a Poisson process, the same for every balancer; a latency counts from that moment, so one that waits for a
-connection waits. No balancer is told the speeds. Every balancer has one thread; turns within one run, medians of the rounds. The oracle is
-computed: it knows speeds and queues, and costs nothing.
+connection waits. No balancer is told the speeds. Every balancer has one thread; turns within one run, medians of the rounds. The oracle knows
+speeds and queues and sends each request where it is done first: by the same client straight to the servers, and computed, where nothing
+costs anything.
 """
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import pathlib
 import random
@@ -32,15 +34,37 @@ BODY = json.dumps({"inputs": [{"name": "INPUT0", "shape": [1], "datatype": "FP32
 REQUEST = (b"POST /v2/models/slow/infer HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)) + BODY
 
 
-class Client:
-    """Sends each request at its moment, over a connection that is free then."""
+class Oracle:
+    """Knows how long each slot takes and what it has to do."""
 
-    def __init__(self, port):
-        self.port, self.free, self.taken, self.failed = port, [], [], 0
+    def __init__(self):
+        self.free_at, self.sent = [0.0] * len(SLEEPS_MS), [0] * len(SLEEPS_MS)
+
+    def send(self, now):
+        """The slot that is done first, and when."""
+        done, slot = min((max(free_at, now) + ms / 1000, slot) for slot, (free_at, ms) in enumerate(zip(self.free_at, SLEEPS_MS)))
+        self.free_at[slot] = done
+        self.sent[slot] += 1
+        return slot, done
+
+    def answered(self, slot, now):
+        """What is left there begins now: the clock of a machine is late sometimes."""
+        self.sent[slot] -= 1
+        self.free_at[slot] = now + self.sent[slot] * SLEEPS_MS[slot] / 1000
+
+
+class Client:
+    """Sends each request at its moment, over a connection that is free then: to the balancer, or as the oracle says to one of the servers."""
+
+    def __init__(self, ports):
+        self.ports, self.free, self.oracle = ports, [[] for _ in ports], Oracle() if len(ports) > 1 else None
+        self.taken, self.failed = [], 0
 
     async def one(self, due):
+        slot = self.oracle.send(asyncio.get_running_loop().time())[0] if self.oracle else 0
+        free = self.free[slot]
         try:
-            reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = free.pop() if free else await asyncio.open_connection("127.0.0.1", self.ports[slot])
             writer.write(REQUEST)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if head.find(b"chunked") >= 0:
@@ -49,9 +73,12 @@ class Client:
                 await reader.readuntil(b"\r\n")
             else:
                 await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-            self.taken.append(asyncio.get_running_loop().time() - due)
+            now = asyncio.get_running_loop().time()
+            self.taken.append(now - due)
+            if self.oracle:
+                self.oracle.answered(slot, now)
             self.failed += b" 200 " not in head.split(b"\r\n")[0]
-            self.free.append((reader, writer))
+            free.append((reader, writer))
         except (OSError, asyncio.IncompleteReadError):
             self.failed += 1
 
@@ -64,28 +91,30 @@ class Client:
             tasks.append(asyncio.create_task(self.one(due)))
             due += dice.expovariate(rate)
         await asyncio.gather(*tasks)
-        for _, writer in self.free:
+        for _, writer in itertools.chain(*self.free):
             writer.close()
 
 
-def measure(port, load, seconds, seed):
-    """p50 and p99 in ms, after a warm-up; and how many requests failed."""
-    client = Client(port)
-    asyncio.run(client.run(load / 100 * CAPACITY, seconds, seed))
-    taken = sorted(client.taken[len(client.taken) // 10:])
-    return taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3, client.failed
-
-
-def oracle(load, seconds, seed):
-    """The same of one that knows every queue and sends each request where it is done first, on the same arrivals and for nothing."""
-    dice, now, free, taken = random.Random(seed), 0.0, [0.0] * len(SLEEPS_MS), []
-    while now < seconds:
-        done, slot = min((max(free[i], now) + ms / 1000, i) for i, ms in enumerate(SLEEPS_MS))
-        free[slot] = done
-        taken.append(done - now)
-        now += dice.expovariate(load / 100 * CAPACITY)
+def quantiles(taken):
+    """p50 and p99 in ms, after a warm-up."""
     taken = sorted(taken[len(taken) // 10:])
-    return taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3, 0
+    return taken[len(taken) // 2] * 1e3, taken[len(taken) * 99 // 100] * 1e3
+
+
+def measure(ports, load, seconds, seed):
+    """And how many requests failed."""
+    client = Client(ports)
+    asyncio.run(client.run(load / 100 * CAPACITY, seconds, seed))
+    return *quantiles(client.taken), client.failed
+
+
+def compute(load, seconds, seed):
+    """The oracle's, on the same arrivals and for nothing."""
+    dice, now, oracle, taken = random.Random(seed), 0.0, Oracle(), []
+    while now < seconds:
+        taken.append(oracle.send(now)[1] - now)
+        now += dice.expovariate(load / 100 * CAPACITY)
+    return *quantiles(taken), 0
 
 
 def commands(folder, servers):
@@ -125,21 +154,22 @@ def main():
         for name, command, port in commands(folder, servers):
             process = stack.enter_context(running(command, folder / f"{name}.log"))
             wait_for(f"http://127.0.0.1:{port}/v2/health/ready", process)
-            balancers.append((name, port))
+            balancers.append((name, [port]))
+        balancers.append(("oracle", [http for http, _ in servers]))
         for turn in range(options.rounds):
             for load in options.load:
-                for name, port in balancers:
-                    results.setdefault((load, name), []).append(measure(port, load, options.seconds, turn))
-                results.setdefault((load, "oracle"), []).append(oracle(load, options.seconds, turn))
+                for name, ports in balancers:
+                    results.setdefault((load, name), []).append(measure(ports, load, options.seconds, turn))
+                results.setdefault((load, "oracle, computed"), []).append(compute(load, options.seconds, turn))
     printed, kept = [], []
     for load in options.load:
         medians = {name: [statistics.median(column) for column in zip(*results[load, name])]
-                   for name in [*(name for name, _ in balancers), "oracle"]}
+                   for name in [*(name for name, _ in balancers), "oracle, computed"]}
         best = min(numbers[1] for name, numbers in medians.items() if not name.startswith(("tepal", "oracle")))
         for name, (p50, p99, failed) in medians.items():
-            printed.append([f"{load} %", name, f"{p50:.1f}", f"{p99:.1f}", f"{p99 / best:.2f}", f"{p99 / medians['oracle'][1]:.2f}", f"{failed:.0f}"])
+            printed.append([f"{load} %", name, f"{p50:.1f}", f"{p99:.1f}", f"{p99 / best:.2f}", *(f"{p99 / medians[oracle][1]:.2f}" for oracle in ("oracle", "oracle, computed")), f"{failed:.0f}"])
             kept.append({"load": load, "balancer": name, "p50_ms": p50, "p99_ms": p99, "failed": failed})
-    print(table(printed, ["load", "balancer", "p50 ms", "p99 ms", "p99 to best peer", "to oracle", "failed"]))
+    print(table(printed, ["load", "balancer", "p50 ms", "p99 ms", "p99 to best peer", "to oracle", "to computed", "failed"]))
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(kept, indent=1))
 

@@ -204,11 +204,17 @@ class Load:
                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.go = subprocess.Popen([str(ROOT / ".cache/clients/go_client"), "-load", f"-address={self.grpc.address}"],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.threads = [threading.Thread(target=self.run, args=arguments, daemon=True) for arguments in
-                        (("tritonclient HTTP", tritonclient.http, self.http), ("tritonclient gRPC", tritonclient.grpc, self.grpc))]
-        self.threads += [threading.Thread(target=self.take_turns, args=(content, json_size), daemon=True) for _ in range(TURN_TAKERS)]
+        clients = [(self.run, "tritonclient HTTP", tritonclient.http, self.http), (self.run, "tritonclient gRPC", tritonclient.grpc, self.grpc)]
+        clients += [(self.take_turns, content, json_size)] * TURN_TAKERS
+        self.threads = [threading.Thread(target=self.work, args=client, daemon=True) for client in clients]
         for thread in self.threads:
             thread.start()
+
+    def work(self, client, *arguments):
+        try:
+            client(*arguments)
+        except Exception as error:  # A client that ends early has seen less than it should.
+            self.failures.append(f"{client.__name__} ended: {error!r}")
 
     def run(self, name, module, balancer):
         client = module.InferenceServerClient(balancer.address)
@@ -242,8 +248,11 @@ class Load:
                 connection = http.client.HTTPConnection(balancer.address, timeout=60)
                 try:
                     connection.connect()
-                except ConnectionRefusedError:
-                    self.count("turns refused")
+                except ConnectionError as error:
+                    if isinstance(error, ConnectionRefusedError) or balancer.kills > kills or balancer.dying:
+                        self.count("turns refused")
+                    else:
+                        self.failures.append(f"turns: {error!r} instead of a connection")
                     continue
                 connections[balancer] = connection
             elif connection.sock is None or select.select([connection.sock], [], [], 0)[0]:
