@@ -282,4 +282,4 @@ class Cluster:
             "--enable-aggregator-routing=true", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true", f"--kubelet-client-certificate={pki}/kubelet-client.crt",
             f"--kubelet-client-key={pki}/kubelet-client.key", "--kubelet-preferred-address-types=InternalIP", *self.extra["apiserver"])
-        self.wait(lambda: self.kubectl("get", "--raw", "/readyz", timeout=5).startswith("ok"), "the API server is ready")
+        self.wait(lambda: self.kubectl("get", "--raw", "/readyz", timeout=30).startswith("ok"), "the API server is ready")
