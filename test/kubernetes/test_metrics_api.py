@@ -75,6 +75,7 @@ class MetricsApiTest(harness.KubernetesTest):
         cls.server.__exit__()
         cls.cluster.kubectl("delete", "apiservice", f"v1beta1.{GROUP}", f"v1beta2.{GROUP}")
         cls.cluster.kubectl("delete", "deployment", "flower")
+        cls.cluster.kubectl("delete", "-f", "-", input=RIGHTS)  # Of the autoscaler, too: others ask whether it has them.
 
     @classmethod
     def start(cls, address, *more, service=SERVICE):
