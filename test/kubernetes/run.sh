@@ -24,7 +24,7 @@ tools/setup kubernetes
 test/kubernetes/build >/dev/null
 test/chart/build >/dev/null
 case " ${*:-test_stock_pieces} " in *" test_stock_pieces"*)
-  for piece in prometheus prometheus-operator; do test/kubernetes/stock/build "$piece" >/dev/null; done ;;
+  for piece in prometheus prometheus-adapter prometheus-operator nginx; do test/kubernetes/stock/build "$piece" >/dev/null; done ;;
 esac
 [ -f build/release/build.ninja ] || cmake --preset release >/dev/null
 ninja -C build/release --quiet kubernetes
