@@ -3,11 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include "apps/supervisor/slots.h"
+#include "core/base/testing/repository_file.h"
 
 namespace tepal::supervisor {
 namespace {
@@ -112,9 +109,7 @@ state: /var/lib/tepal
 
 // The example is the documentation: it must be right, and name every field.
 TEST(UpConfig, TheExampleFile) {
-  const std::filesystem::path source(__FILE__);
-  std::ifstream file(source.parent_path() / "../../../examples/flower/tepal.yaml");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = ReadRepositoryFile("examples/flower/tepal.yaml");
   ASSERT_FALSE(text.empty());
   const auto config = ParseUpConfig(text, "tepal.yaml");
   ASSERT_TRUE(config.ok()) << config.status().ToString();

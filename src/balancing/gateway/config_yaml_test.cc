@@ -3,10 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
+#include "core/base/testing/repository_file.h"
 #include "core/base/text.h"
 
 namespace tepal::gateway {
@@ -330,9 +327,7 @@ TEST(GatewayConfigTest, TheFleet) {
 
 // Every example of the documentation is one that works.
 TEST(GatewayConfigTest, TheDocumentedExamplesAreRead) {
-  const std::filesystem::path source(__FILE__);
-  std::ifstream file(source.parent_path() / "../../../docs/balancer.md");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = ReadRepositoryFile("docs/balancer.md");
   constexpr std::string_view kBegin = "```yaml\n";
   int examples = 0;
   for (size_t at = text.find(kBegin); at != std::string::npos; at = text.find(kBegin, at)) {

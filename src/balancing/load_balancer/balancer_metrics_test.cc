@@ -2,20 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
+#include "core/base/testing/repository_file.h"
 #include "core/base/text.h"
 
 namespace tepal::lb {
 namespace {
-
-std::string Documentation() {
-  const std::filesystem::path source(__FILE__);
-  std::ifstream file(source.parent_path() / "../../../docs/balancer-metrics.md");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // A pool with one endpoint.
 std::string Page() {
@@ -29,7 +20,7 @@ std::string Page() {
 }
 
 TEST(BalancerMetricsTest, EveryMetricIsDocumentedWithItsKind) {
-  const std::string documentation = Documentation();
+  const std::string documentation = ReadRepositoryFile("docs/balancer-metrics.md");
   ASSERT_FALSE(documentation.empty()) << "docs/balancer-metrics.md cannot be read";
   const std::string page = Page();
   int metrics = 0;
